@@ -1,0 +1,48 @@
+"""Train tool-using LLM agents in worlds that an LLM imagines.
+
+Everything public is imported on first use, so that `import simia_async` stays cheap.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simia_async.api import evaluate, generate, train_rl, train_sft
+    from simia_async.clients.endpoint import Endpoint
+    from simia_async.config import SimulatorConfig
+    from simia_async.environments.environment import Environment, load_environment
+    from simia_async.environments.task import Task
+
+_HOMES = {
+    "Endpoint": "clients.endpoint",
+    "Environment": "environments.environment",
+    "SimulatorConfig": "config",
+    "Task": "environments.task",
+    "evaluate": "api",
+    "generate": "api",
+    "load_environment": "environments.environment",
+    "train_rl": "api",
+    "train_sft": "api",
+}
+
+__all__ = [
+    "Endpoint",
+    "Environment",
+    "SimulatorConfig",
+    "Task",
+    "evaluate",
+    "generate",
+    "load_environment",
+    "train_rl",
+    "train_sft",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

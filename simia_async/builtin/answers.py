@@ -1,0 +1,90 @@
+"""What the scripted simulator answers: reads a prompt's sections and applies the rules.
+
+Rule-based, not an LLM. Worlds it has no rules for get re-told seeds, and nothing else.
+"""
+
+from typing import Any
+
+import msgspec
+
+from simia_async.builtin.author import retell
+from simia_async.builtin.mini_retail import SCRIPTED_WORLDS
+from simia_async.builtin.scripted_user import has_finished, next_message
+from simia_async.builtin.world import World
+from simia_async.environments.task import Check, Scenario
+from simia_async.messages import Message
+from simia_async.simulation.code_answers import arguments_of
+from simia_async.simulation.prompts import read_sections
+from simia_async.simulation.replies import Draft, Judgement, ToolReply, UserReply
+from simia_async.simulation.state import check_exactly
+
+Answer = UserReply | ToolReply | Judgement | Draft
+
+
+class CannotAnswer(Exception):
+    """The prompt lacks a section, or is about a world without rules (HTTP 422)."""
+
+
+def answer(prompt: str, request_seed: int) -> Answer:
+    """The answer to one prompt of the simulator's roles."""
+    sections = read_sections(prompt)
+    environment = _section(sections, "environment", dict[str, Any])
+    world = SCRIPTED_WORLDS.get(str(environment.get("name")))
+    role = environment.get("role")
+    if role == "author":
+        seed = _section(sections, "seed", list[Message])
+        return Draft(retell(seed, request_seed, scripted_world=world is not None))
+    if world is None:
+        raise CannotAnswer(
+            f"the scripted simulator has no rules for environment {environment.get('name')!r}; "
+            f"it plays {', '.join(SCRIPTED_WORLDS)} and re-tells seeds of any. Use an LLM as the "
+            "simulator (--simulator-model, --base-url)"
+        )
+    history = _section(sections, "history", list[Message])
+    match role:
+        case "user":
+            return next_message(_section(sections, "task", _TaskOfUser).scenario, history)
+        case "tool":
+            return _answer_call(world, _section(sections, "state", dict[str, Any]), history)
+        case "judge":
+            return _judge(sections, history)
+    raise CannotAnswer(f"unknown role {role!r}")
+
+
+class _TaskOfUser(msgspec.Struct):
+    scenario: Scenario
+
+
+class _TaskOfJudge(msgspec.Struct):
+    scenario: Scenario
+    check: Check
+
+
+def _answer_call(world: World, state: dict[str, Any], history: list[Message]) -> ToolReply:
+    calls = history[-1].tool_calls if history else None
+    if not calls:
+        raise CannotAnswer("<history> does not end with a tool call")
+    arguments = arguments_of(calls[0])
+    if arguments is None:
+        raise CannotAnswer("the arguments of the tool call are not a JSON object")
+    outcome = world.call(state, calls[0].function.name, arguments)
+    return ToolReply(outcome.observation, outcome.is_error, outcome.ops)
+
+
+def _judge(sections: dict[str, Any], history: list[Message]) -> Judgement:
+    task = _section(sections, "task", _TaskOfJudge)
+    state = _section(sections, "state", dict[str, Any])
+    finished = has_finished(history)
+    criteria = check_exactly(task.check, state, history, finished=finished)
+    failed = [name for name, passed in criteria.items() if not passed]
+    reasoning = f"not as wanted: {', '.join(failed)}" if failed else "all as wanted"
+    return Judgement(float(not failed), reasoning, criteria)
+
+
+def _section(sections: dict[str, Any], tag: str, expected: Any) -> Any:
+    if tag not in sections:
+        raise CannotAnswer(f"the prompt has no <{tag}> section")
+    try:
+        return msgspec.convert(sections[tag], expected)
+    except msgspec.ValidationError as error:
+        raise CannotAnswer(f"section <{tag}>: {error}") from error

@@ -1,0 +1,300 @@
+"""Task templates of the scripted worlds, and the tasks drawn from them.
+
+Train and held-out tasks differ by construction: the number in every record id and user id of a
+held-out task is a multiple of `HELDOUT_MODULUS`, and none of a train task is.
+"""
+
+import random
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, Literal
+
+import jsonpatch
+import msgspec
+
+from simia_async.builtin.world import Action, World
+from simia_async.environments.task import Check, Scenario, Split, Task, Utterance
+
+HELDOUT_MODULUS = 5
+
+FIRST_NAMES = (
+    "mia liam noah emma olivia ava lucas sofia ethan isla mason ivy yusuf chen raj ana omar "
+    "lena juan mei fatima daiki evelyn harper aarav"
+).split()
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request within a template.
+
+    `actions` are indices into `World.actions`: none asks for information, one asks for that
+    action, two ask for the second if the first is not possible. `allowed` says what the policy
+    must say of the first. `refer` is how the user names the record: by id, as their latest one,
+    or by a wrong id that they correct when asked.
+    """
+
+    actions: tuple[int, ...] = ()
+    allowed: bool = True
+    refer: Literal["id", "latest", "wrong"] = "id"
+    ask: Literal["status", "total", "attribute"] = "status"
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A named kind of task."""
+
+    name: str
+    requests: tuple[Request, ...]
+
+
+TEMPLATES: tuple[Template, ...] = (
+    Template("status", (Request(),)),
+    Template("total", (Request(ask="total"),)),
+    Template("attribute", (Request(ask="attribute"),)),
+    Template("status-of-latest", (Request(refer="latest"),)),
+    Template("total-wrong-id", (Request(ask="total", refer="wrong"),)),
+    Template("first", (Request((0,)),)),
+    Template("first-latest", (Request((0,), refer="latest"),)),
+    Template("first-wrong-id", (Request((0,), refer="wrong"),)),
+    Template("second", (Request((1,)),)),
+    Template("second-latest", (Request((1,), refer="latest"),)),
+    Template("third", (Request((2,)),)),
+    Template("third-latest", (Request((2,), refer="latest"),)),
+    Template("first-refused", (Request((0,), allowed=False),)),
+    Template("second-refused", (Request((1,), allowed=False),)),
+    Template("third-refused", (Request((2,), allowed=False),)),
+    Template("first-else-second", (Request((0, 1), allowed=False),)),
+    Template("second-else-third", (Request((1, 2), allowed=False),)),
+    Template("third-else-first", (Request((2, 0), allowed=False),)),
+    Template("status-then-first", (Request(), Request((0,)))),
+    Template("first-then-third", (Request((0,)), Request((2,)))),
+)
+"""The 20 templates. Which are `needs_action` follows from the drawn state, not from the name."""
+
+
+def draw_task(world: World, template: Template, seed: int, split: Split) -> Task:
+    """One task of `template`, the same for the same arguments."""
+    rng = random.Random(f"{world.name}/{template.name}/{seed}/{split}")
+    user_id = f"{rng.choice(FIRST_NAMES)}_{_number(rng, 2, split)}"
+    ids = _distinct_ids(rng, world, split, count=rng.randint(3, 4))
+    targets = _targets(rng, template, ids)
+    records = {id_: _record(rng, world, id_) for id_ in ids}
+    for request, target in zip(template.requests, targets, strict=True):
+        if request.actions:
+            records[target]["status"] = _status_for(rng, world, request)
+    state = {
+        "users": {user_id: {"user_id": user_id, world.records: ids}},
+        world.records: records,
+    }
+    final_state, must_say, utterances = deepcopy(state), [], []
+    for request, target in zip(template.requests, targets, strict=True):
+        values = [attribute_value(rng, world.attribute) for _ in request.actions]
+        shown = _wrong_id(rng, target, ids, split) if request.refer == "wrong" else target
+        text = _say(rng, world, request, shown, user_id, values, first=not utterances)
+        correction = _correct(rng, target) if request.refer == "wrong" else None
+        utterances.append(Utterance(text, correction))
+        said = _settle(world, request, target, values, final_state)
+        if said:
+            must_say.append(said)
+    return Task(
+        id=f"{world.name}/{split}/{template.name}/{seed}",
+        environment=world.name,
+        template=template.name,
+        split=split,
+        scenario=Scenario(_instructions(utterances), tuple(utterances)),
+        initial_state=state,
+        check=Check(final_state, tuple(must_say)),
+        needs_action=final_state != state,
+    )
+
+
+def draw_tasks(
+    world: World,
+    count: int,
+    *,
+    split: Split,
+    seed: int = 0,
+    templates: Sequence[Template] = TEMPLATES,
+) -> list[Task]:
+    """`count` tasks, every template in turn."""
+    return [
+        draw_task(world, templates[i % len(templates)], seed + i // len(templates), split)
+        for i in range(count)
+    ]
+
+
+def _settle(
+    world: World, request: Request, target: str, values: list[str], state: dict[str, Any]
+) -> tuple[str, ...] | None:
+    """Do to `state` what a perfect agent would; return what it then has to say, if anything."""
+    record = state[world.records][target]
+    if not request.actions:
+        return (str(record[field_asked(world, request)]),)
+    for index, value in zip(request.actions, values, strict=True):
+        action = world.actions[index]
+        if record["status"] in action.allowed:
+            extra = record["payment"] if action.effect == "payment" else value
+            ops = world.effect_ops(action, target, extra)
+            jsonpatch.apply_patch(state, ops, in_place=True)
+            return None
+    return ("cannot", str(record["status"]))
+
+
+def field_asked(world: World, request: Request) -> str:
+    """Name of the record's field that an information request asks for."""
+    return world.attribute if request.ask == "attribute" else request.ask
+
+
+def _status_for(rng: random.Random, world: World, request: Request) -> str:
+    """A status under which the first action is (or is not) allowed; with a fallback, it is."""
+    first = world.actions[request.actions[0]]
+    fitting = [s for s in world.statuses if (s in first.allowed) == request.allowed]
+    if len(request.actions) > 1:
+        second = world.actions[request.actions[1]]
+        fitting = [s for s in fitting if s in second.allowed] or fitting
+    return rng.choice(fitting)
+
+
+def _targets(rng: random.Random, template: Template, ids: list[str]) -> list[str]:
+    others = ids[:-1]
+    rng.shuffle(others)
+    return [ids[-1] if r.refer == "latest" else others.pop() for r in template.requests]
+
+
+def _number(rng: random.Random, digits: int, split: Split) -> int:
+    while True:
+        number = rng.randrange(10 ** (digits - 1), 10**digits)
+        if (number % HELDOUT_MODULUS == 0) == (split == "heldout"):
+            return number
+
+
+def _distinct_ids(rng: random.Random, world: World, split: Split, count: int) -> list[str]:
+    ids: list[str] = []
+    while len(ids) < count:
+        candidate = f"{world.id_prefix}{_number(rng, 4, split)}"
+        if candidate not in ids:
+            ids.append(candidate)
+    return ids
+
+
+def _wrong_id(rng: random.Random, right: str, taken: list[str], split: Split) -> str:
+    """An id that differs from `right` in one digit, belongs to nobody, and fits the split."""
+    while True:
+        at = rng.randrange(1, len(right))
+        wrong = right[:at] + str(rng.randrange(10)) + right[at + 1 :]
+        fits = (int(wrong[1:]) % HELDOUT_MODULUS == 0) == (split == "heldout")
+        if wrong not in taken and fits and wrong[1] != "0":
+            return wrong
+
+
+def _record(rng: random.Random, world: World, record_id: str) -> dict[str, Any]:
+    return {
+        world.record_id: record_id,
+        "status": rng.choice(world.statuses),
+        world.attribute: attribute_value(rng, world.attribute),
+        "payment": f"card_{rng.randrange(100, 1000)}",
+        "total": rng.randrange(10, 400),
+    }
+
+
+def attribute_value(rng: random.Random, attribute: str) -> str:
+    """A value for the attribute that a world's second kind of action changes."""
+    match attribute:
+        case "address":
+            return f"{rng.randrange(1, 100)} King St"
+        case "date":
+            return f"May {rng.randrange(1, 29)}"
+        case "time":
+            return f"{rng.randrange(8, 20)}:{rng.choice(['00', '15', '30', '45'])}"
+        case "phone":
+            return f"555 {rng.randrange(1000, 10000)}"
+        case "seat":
+            return f"{rng.randrange(1, 41)}{rng.choice('ABCDEF')}"
+        case "room":
+            return f"room {rng.randrange(100, 1000)}"
+    raise ValueError(f"no values are known for attribute {attribute!r}")
+
+
+# How the simulated user words things.
+
+_GREETINGS = ("Hi,", "Hello,", "Hey,", "Good morning.", "Hi there!", "", "", "Excuse me,")
+_NEXT = ("Also,", "One more thing,", "Next,", "Great.", "Ok.", "And", "Thanks.", "")
+_WISHES = ("I want to", "I need to", "please", "can you", "I would like to", "could you", "help me")
+_ELSE = ("If you can not,", "If that is not possible,", "Otherwise")
+
+
+def _say(
+    rng: random.Random,
+    world: World,
+    request: Request,
+    shown: str,
+    user_id: str,
+    values: list[str],
+    *,
+    first: bool,
+) -> str:
+    noun = world.noun
+    if request.refer == "latest":
+        reference = rng.choice([f"my latest {noun}", f"my last {noun}", f"my most recent {noun}"])
+        who = rng.choice([f" My user id is {user_id}.", f" I am {user_id}.", f" User {user_id}."])
+    else:
+        reference = rng.choice(
+            [f"{noun} {shown}", f"my {noun} {shown}", shown, f"{noun} number {shown}"]
+        )
+        who = ""
+    if request.actions:
+        wording = [
+            _word_action(rng, world, world.actions[index], name, value)
+            for index, value, name in zip(request.actions, values, [reference, "it"], strict=False)
+        ]
+        body = f"{rng.choice(_WISHES)} {wording[0]}."
+        if len(wording) > 1:
+            body += f" {rng.choice(_ELSE)} {wording[1]}."
+    else:
+        asked = field_asked(world, request)
+        body = rng.choice(
+            [
+                f"what is the {asked} of {reference}?",
+                f"tell me the {asked} of {reference}.",
+                f"I want to know the {asked} of {reference}.",
+                f"can you check the {asked} on {reference}?",
+            ]
+        )
+    text = f"{rng.choice(_GREETINGS if first else _NEXT)} {body}{who}".strip()
+    return text[0].upper() + text[1:]
+
+
+def _word_action(
+    rng: random.Random, world: World, action: Action, reference: str, value: str
+) -> str:
+    if action.effect == "attribute":
+        return rng.choice(
+            [
+                f"change the {world.attribute} on {reference} to {value}",
+                f"set the {world.attribute} of {reference} to {value}",
+                f"update the {world.attribute} for {reference}, it should be {value}",
+            ]
+        )
+    return rng.choice(
+        [
+            f"{action.verb} {reference}",
+            f"have {reference} {action.result}",
+            f"{action.verb} {reference} for me",
+        ]
+    )
+
+
+def _correct(rng: random.Random, right: str) -> str:
+    return rng.choice(
+        [f"Sorry, it is {right}.", f"My mistake, the id is {right}.", f"Oh, I meant {right}."]
+    )
+
+
+def _instructions(utterances: list[Utterance]) -> str:
+    """The scenario in words, for a simulator that is an LLM."""
+    lines = ["You contact support. Make one request at a time, in this order:"]
+    for number, utterance in enumerate(utterances, 1):
+        line = f"{number}. {utterance.text}"
+        if utterance.correction:
+            line += f" If the agent cannot find it, say: {utterance.correction}"
+        lines.append(line)
+    lines.append("When all are answered, you are done.")
+    return "\n".join(lines)

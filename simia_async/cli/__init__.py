@@ -1,0 +1,1 @@
+"""The `simia` command, one module a command."""

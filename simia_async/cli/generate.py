@@ -1,0 +1,97 @@
+"""`simia generate` and `simia export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simia_async.cli import options
+from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, stdout
+from simia_async.config import GenerateConfig
+from simia_async.errors import SimiaError
+from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
+from simia_async.runs.record import default_path
+from simia_async.synthesis.export import export_jsonl
+
+
+def generate(
+    env: options.Env = "mini-retail",
+    seeds: Annotated[
+        str | None,
+        typer.Option(help="Seed conversations, JSONL. [default: those of the environment]"),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", help="Trajectories to keep.")] = 64,
+    keep_failed: Annotated[
+        bool, typer.Option(help="Also amplify seeds that failed their task (reward 0).")
+    ] = False,
+    declare_tool: Annotated[
+        list[str] | None,
+        typer.Option(help="Declare a tool of the seeds, its schema inferred from their calls."),
+    ] = None,
+    path: options.Run = None,
+    seed: options.Seed = 0,
+    simulator_model: options.SimulatorModel = None,
+    base_url: options.BaseUrl = None,
+    api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
+    max_in_flight: options.MaxInFlight = 64,
+    rpm: options.Rpm = None,
+    as_json: AsJson = False,
+) -> None:
+    """Amplify seed conversations into many (Simia-SFT).
+
+    The simulator writes each as a whole, rules keep the sound ones. Run it again on the same
+    database to go on where it was cut off.
+    """
+
+    async def main() -> GenerateResult:
+        config = GenerateConfig(
+            environment=env,
+            seeds=seeds,
+            n=n,
+            keep_failed=keep_failed,
+            declare_tools=tuple(declare_tool or ()),
+            seed=seed,
+            simulator=options.simulator(
+                simulator_model, base_url, api_key_env, max_in_flight, rpm
+            ),
+        )
+        with progress_bar("generate", hidden=as_json) as bar:
+
+            def show(p: GenerateProgress) -> None:
+                bar.update(p.kept, p.wanted, f"{p.rejected} rejected")
+
+            place = path or default_path("generate")
+            return await run_generate(config, place, report=report, on_progress=show)
+
+    result = run(main)
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result, n)
+    if result.kept < n:
+        raise typer.Exit(1)
+
+
+def print_result(result: GenerateResult, wanted: int) -> None:
+    """The funnel in a few lines."""
+    left_out = result.seeds_read - result.seeds_used
+    note = f", {left_out} left out: reward 0" if left_out else ""
+    stdout.print(f"seeds      {result.seeds_used} used of {result.seeds_read} read{note}")
+    stdout.print(f"simulated  {result.simulated}")
+    for cause, count in result.rejected.most_common():
+        stdout.print(f"rejected   {count} by {cause}")
+    short = "" if result.kept >= wanted else f" of {wanted} wanted: the attempts are used up"
+    stdout.print(f"kept       {result.kept}{short}")
+    stdout.print(f"run        {result.run}", soft_wrap=True)
+
+
+def export(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="Database of a generate run.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="JSONL file to write.")],
+) -> None:
+    """Write kept trajectories as JSON lines in OpenAI chat format."""
+    try:
+        count = export_jsonl(path, out)
+    except SimiaError as error:
+        fail(error)
+    stdout.print(f"{count} trajectories in {out}", soft_wrap=True)

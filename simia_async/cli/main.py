@@ -1,0 +1,23 @@
+"""Entry point of `simia`."""
+
+import typer
+
+from simia_async.cli import demo, evaluate, generate, report, train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train tool-using LLM agents in worlds that an LLM imagines.",
+)
+app.command("demo")(demo.demo)
+app.command("generate")(generate.generate)
+app.command("export")(generate.export)
+app.command("report")(report.report)
+app.add_typer(train.app, name="train")
+app.command("eval")(evaluate.evaluate)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,92 @@
+"""What every command has in common: progress on standard error, results on standard output, and
+errors in one sentence.
+"""
+
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import anyio
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from simia_async.errors import ChildFailed, SimiaError, single_error
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+R = TypeVar("R")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
+
+EXIT_BAD_INPUT = 2
+EXIT_CHILD_FAILED = 3
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    """Run a command's coroutine; on an error of ours print its sentence and exit."""
+    try:
+        with single_error():
+            return anyio.run(main)
+    except SimiaError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        stderr.print("stopped; what was committed stays")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def fail(error: SimiaError) -> NoReturn:
+    """Print the sentence and exit: 3 if a child died, else 2."""
+    stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+    raise typer.Exit(EXIT_CHILD_FAILED if isinstance(error, ChildFailed) else EXIT_BAD_INPUT)
+
+
+def report(sentence: str) -> None:
+    """Tell about a child that died and was started again."""
+    stderr.print(f"[bold yellow]note:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+
+
+def print_json(result: Any) -> None:
+    """The result as JSON on standard output; paths as text."""
+    sys.stdout.buffer.write(msgspec.json.encode(result, enc_hook=str, order="sorted") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class Bar:
+    """One progress bar."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        """Show how far it is."""
+        self._progress.update(self._task, completed=done, total=total, note=escape(note))
+
+
+@contextmanager
+def progress_bar(title: str, *, hidden: bool = False) -> Iterator[Bar]:
+    """A bar on standard error; none under `--json` and none where nobody watches."""
+    with Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=stderr,
+        disable=hidden or not stderr.is_terminal,
+        expand=False,
+    ) as progress:
+        yield Bar(progress, progress.add_task(title, total=None, note=""))

@@ -1,0 +1,141 @@
+"""`simia train sft` and `simia train rl`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from simia_async.api import adapters_directory
+from simia_async.cli import options
+from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
+from simia_async.config import TINY, GrpoConfig, SftConfig
+from simia_async.runs.record import default_path
+from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
+from simia_async.runs.sft import SftResult, run_sft
+from simia_async.supervision.frames import Metrics
+
+app = typer.Typer(no_args_is_help=True, help="Train a LoRA adapter: supervised, or by GRPO.")
+
+
+@app.command()
+def sft(
+    data: Annotated[Path, typer.Option(help="Database of a generate run.")],
+    model: options.Model = TINY,
+    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 3,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 4e-3,
+    path: options.Run = None,
+    out: options.Out = None,
+    seed: options.Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """LoRA fine-tuning on the kept trajectories of a run."""
+
+    async def main() -> SftResult:
+        config = SftConfig(model=model, epochs=epochs, learning_rate=learning_rate, seed=seed)
+        place = path or default_path("sft")
+        with progress_bar("train sft", hidden=as_json) as bar:
+
+            def show(metrics: Metrics) -> None:
+                total = round(metrics.step / metrics.values["progress"])
+                bar.update(metrics.step, total, f"loss {metrics.values['loss']:.4f}")
+
+            adapters = adapters_directory(place, out)
+            return await run_sft(config, data, place, adapters, on_metrics=show)
+
+    result = run(main)
+    if as_json:
+        print_json(result)
+    else:
+        print_sft(result)
+
+
+def print_sft(result: SftResult) -> None:
+    """What SFT came to."""
+    stdout.print(
+        f"steps      {result.steps}, loss {result.first_loss:.4f} → {result.last_loss:.4f}"
+    )
+    stdout.print(f"adapter    {result.adapter}", soft_wrap=True)
+    stdout.print(f"run        {result.run}", soft_wrap=True)
+
+
+@app.command()
+def rl(
+    env: options.Env = "mini-retail",
+    model: options.Model = TINY,
+    adapter: Annotated[
+        str | None, typer.Option(help="Adapter to start from. [default: the base]")
+    ] = None,
+    steps: Annotated[int, typer.Option(help="GRPO steps.")] = 3,
+    groups: Annotated[int, typer.Option(help="Groups a step, one task each.")] = 8,
+    group_size: Annotated[int, typer.Option(help="Rollouts a group.")] = 8,
+    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 1e-3,
+    path: options.Run = None,
+    out: options.Out = None,
+    seed: options.Seed = 0,
+    simulator_model: options.SimulatorModel = None,
+    base_url: options.BaseUrl = None,
+    api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
+    max_in_flight: options.MaxInFlight = 64,
+    rpm: options.Rpm = None,
+    as_json: AsJson = False,
+) -> None:
+    """GRPO on rollouts in the simulated world (Simia-RL)."""
+
+    async def main() -> RlResult:
+        config = GrpoConfig(
+            environment=env,
+            model=model,
+            adapter=adapter,
+            steps=steps,
+            groups=groups,
+            group_size=group_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            simulator=options.simulator(
+                simulator_model, base_url, api_key_env, max_in_flight, rpm
+            ),
+        )
+        place = path or default_path("rl")
+        with progress_bar("train rl", hidden=as_json) as bar:
+
+            def show(p: RlProgress) -> None:
+                bar.update(p.rollouts_done, p.rollouts, f"rollouts, step {p.step} of {p.steps}")
+
+            def tell(step: RlStep) -> None:
+                if not as_json:
+                    print_step(step)
+
+            return await run_rl(
+                config,
+                place,
+                adapters_directory(place, out),
+                report=report,
+                on_progress=show,
+                on_step=tell,
+            )
+
+    result = run(main)
+    if as_json:
+        print_json(result)
+    else:
+        print_rl(result)
+
+
+def print_step(step: RlStep) -> None:
+    """One line a step, with what was left out in plain sight."""
+    values = step.values
+    reward = "none" if step.reward_mean is None else f"{step.reward_mean:.3f}"
+    stdout.print(
+        f"step {step.step}  reward {reward}  trained on {values['trained']:.0f} of "
+        f"{values['rollouts']:.0f} rollouts ({values['masked']:.0f} without reward, "
+        f"{values['zero_variance']:.0f} in groups without variance)  loss {values['loss']:+.4f}  "
+        f"kl {values['kl']:.4f}  → policy@{step.policy_version}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def print_rl(result: RlResult) -> None:
+    """Where RL's results are."""
+    stdout.print(f"adapter    {result.adapter}", soft_wrap=True)
+    stdout.print(f"run        {result.run}", soft_wrap=True)

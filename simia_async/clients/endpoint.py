@@ -1,0 +1,36 @@
+"""Where a model is reached, how hard it may be asked, and what it costs."""
+
+import os
+
+import msgspec
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An OpenAI-compatible base URL and a model.
+
+    The key itself is never held here, so it cannot reach the store or a log: only the name of the
+    environment variable it is read from.
+    """
+
+    base_url: str
+    model: str
+    api_key_env: str = "OPENAI_API_KEY"
+    max_in_flight: int = 64
+    requests_per_minute: float | None = None
+    """None: no limit of ours."""
+    timeout_s: float = 300.0
+    """Limit of one attempt."""
+    retry_budget_s: float = 120.0
+    """Time from the first failure of a call until it is given up."""
+    usd_per_million_in: float = 0.0
+    usd_per_million_out: float = 0.0
+
+    def api_key(self) -> str | None:
+        """The key, read now; None where the variable is not set (local servers need none)."""
+        return os.environ.get(self.api_key_env) or None
+
+    def cost_usd(self, tokens_in: int, tokens_out: int) -> float:
+        """Price of a call."""
+        return (
+            tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out
+        ) / 1_000_000

@@ -1,0 +1,121 @@
+"""Settings of every kind of run. Defaults are the embedded, offline ones."""
+
+from typing import Literal
+
+import msgspec
+
+from simia_async.errors import ConfigError
+
+TINY = "builtin/tiny"
+"""Name of the tiny base policy that ships with simia-async."""
+
+RunKind = Literal["generate", "sft", "rl", "eval"]
+
+
+def _at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise ConfigError(f"{name}: found {value}; it must be at least 1")
+
+
+class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which LLM plays the world. Without a base URL: the embedded scripted simulator."""
+
+    base_url: str | None = None
+    model: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    max_in_flight: int = 64
+    requests_per_minute: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.base_url and not self.model:
+            raise ConfigError("--base-url also needs --simulator-model: which model to ask there")
+        if self.model and not self.base_url:
+            raise ConfigError(
+                "--simulator-model also needs --base-url (or OPENAI_BASE_URL): where that model is"
+            )
+        _at_least_one("max_in_flight", self.max_in_flight)
+
+
+class GenerateConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Simia-SFT: amplify seeds into `n` kept trajectories."""
+
+    environment: str = "mini-retail"
+    seeds: str | None = None
+    """JSONL file; None: the seeds that come with the environment."""
+    n: int = 64
+    """Trajectories to keep; simulation stops at 1.5 times as many."""
+    keep_failed: bool = False
+    """Also amplify seeds whose true reward is 0."""
+    declare_tools: tuple[str, ...] = ()
+    """Tools to declare with a schema inferred from the seeds' calls."""
+    seed: int = 0
+    simulator: SimulatorConfig = SimulatorConfig()
+
+    def __post_init__(self) -> None:
+        _at_least_one("n", self.n)
+
+
+class SftConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """LoRA supervised fine-tuning on a run's kept trajectories."""
+
+    model: str = TINY
+    epochs: int = 3
+    learning_rate: float = 4e-3
+    tokens_per_batch: int = 2048
+    lora_rank: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least_one("epochs", self.epochs)
+        _at_least_one("tokens_per_batch", self.tokens_per_batch)
+        _at_least_one("lora_rank", self.lora_rank)
+
+
+class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Simia-RL: GRPO on rollouts in the simulated world. On-policy: rollouts, then the step."""
+
+    environment: str = "mini-retail"
+    model: str = TINY
+    adapter: str | None = None
+    """Adapter to start from, such as SFT's; None starts from the base."""
+    steps: int = 3
+    groups: int = 8
+    group_size: int = 8
+    learning_rate: float = 1e-3
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    tokens_per_batch: int = 6000
+    lora_rank: int = 16
+    max_turns: int = 14
+    max_tokens: int = 110
+    """Limit of one turn of the policy."""
+    context: int = 1024
+    seed: int = 0
+    simulator: SimulatorConfig = SimulatorConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "groups", "max_turns", "max_tokens"):
+            _at_least_one(name, getattr(self, name))
+        if self.group_size < 2:
+            raise ConfigError(
+                f"group_size: found {self.group_size}; group-relative advantages need at least 2"
+            )
+
+
+class EvalConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Held-out evaluation with the world's exact check."""
+
+    environment: str = "mini-retail"
+    model: str = TINY
+    adapters: tuple[str, ...] = ()
+    """Adapter directories; the base is always evaluated too."""
+    tasks: int = 60
+    temperature: float = 0.0
+    max_turns: int = 14
+    max_tokens: int = 110
+    context: int = 1024
+    seed: int = 0
+    simulator: SimulatorConfig = SimulatorConfig()
+
+    def __post_init__(self) -> None:
+        _at_least_one("tasks", self.tasks)

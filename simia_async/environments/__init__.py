@@ -1,0 +1,18 @@
+"""Environments and tasks as data, and the loaders that read them."""
+
+from simia_async.environments.environment import Environment, ToolSchema, load_environment
+from simia_async.environments.seeds import Seed, load_seeds
+from simia_async.environments.task import Check, Scenario, Split, Task, Utterance
+
+__all__ = [
+    "Check",
+    "Environment",
+    "Scenario",
+    "Seed",
+    "Split",
+    "Task",
+    "ToolSchema",
+    "Utterance",
+    "load_environment",
+    "load_seeds",
+]

@@ -1,0 +1,125 @@
+"""An environment as data: the policy text the agent must follow, and the tools it may call."""
+
+import tomllib
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import jsonschema
+import msgspec
+from simia_store import EnvironmentRecord
+
+from simia_async.errors import UsageError
+
+ToolSchema = dict[str, Any]
+
+LIBRARY = Path(__file__).with_name("library")
+"""Directories of the environments that ship with simia-async."""
+
+
+class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`environment.toml`. Every field may be left out, and so may the file."""
+
+    name: str | None = None
+    ending_tools: list[str] = []
+    """Tools after whose observation a conversation may end without another reply."""
+
+
+class Environment(msgspec.Struct, frozen=True, dict=True):
+    """What is simulated. Data, not code."""
+
+    name: str
+    policy: str
+    tools: list[ToolSchema]
+    """Tool schemas in OpenAI function format."""
+    ending_tools: frozenset[str] = frozenset()
+    directory: Path | None = None
+
+    @cached_property
+    def validators(self) -> dict[str, jsonschema.Draft202012Validator]:
+        """Validator of the arguments, for every declared tool."""
+        return {
+            tool["function"]["name"]: jsonschema.Draft202012Validator(
+                tool["function"].get("parameters", {"type": "object"})
+            )
+            for tool in self.tools
+        }
+
+    @property
+    def seeds_file(self) -> Path | None:
+        """The seeds that come with the environment, if any do."""
+        path = self.directory / "seeds.jsonl" if self.directory else None
+        return path if path and path.exists() else None
+
+    def as_record(self) -> EnvironmentRecord:
+        """What the store keeps of it."""
+        return EnvironmentRecord(self.name, self.policy, self.tools)
+
+    def with_tools(self, tools: Iterable[ToolSchema]) -> Self:
+        """The same environment with more tools declared."""
+        return msgspec.structs.replace(self, tools=[*self.tools, *tools])
+
+
+def load_environment(name_or_directory: str) -> Environment:
+    """An environment of the library by name, or any by its directory.
+
+    A directory holds `policy.md`, `tools.json` and, if wanted, `environment.toml` and
+    `seeds.jsonl`. Raises `UsageError` naming the file and what is wrong with it.
+    """
+    directory = LIBRARY / name_or_directory
+    if not (directory / "tools.json").exists():
+        directory = Path(name_or_directory)
+    if not directory.is_dir():
+        known = ", ".join(sorted(path.name for path in LIBRARY.iterdir() if path.is_dir()))
+        raise UsageError(
+            f"no environment {name_or_directory!r}: neither one of the library ({known}) nor a "
+            "directory with policy.md and tools.json"
+        )
+    manifest = _read_manifest(directory / "environment.toml")
+    return Environment(
+        name=manifest.name or directory.resolve().name,
+        policy=_read(directory / "policy.md").strip(),
+        tools=_read_tools(directory / "tools.json"),
+        ending_tools=frozenset(manifest.ending_tools),
+        directory=directory,
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise UsageError(f"{path}: {reason}") from error
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    if not path.exists():
+        return _Manifest()
+    try:
+        return msgspec.convert(tomllib.loads(_read(path)), _Manifest)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _read_tools(path: Path) -> list[ToolSchema]:
+    try:
+        tools = msgspec.json.decode(_read(path), type=list[ToolSchema])
+    except msgspec.DecodeError as error:
+        raise UsageError(f"{path}: expected a JSON list of tool schemas: {error}") from error
+    for index, tool in enumerate(tools):
+        function = tool.get("function")
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise UsageError(
+                f"{path}: tool {index}: no `function.name`; expected OpenAI function format, "
+                '{"type": "function", "function": {"name": …, "parameters": {…}}}'
+            )
+        try:
+            jsonschema.Draft202012Validator.check_schema(function.get("parameters", {}))
+        except jsonschema.SchemaError as error:
+            raise UsageError(
+                f"{path}: tool {function['name']!r}: `parameters` is no JSON Schema: "
+                f"{error.message}"
+            ) from error
+    return tools

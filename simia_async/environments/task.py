@@ -1,0 +1,46 @@
+"""A task: one thing to be done in an environment, and how to tell whether it was done."""
+
+from typing import Any, Literal
+
+import msgspec
+
+Split = Literal["train", "heldout"]
+
+
+class Utterance(msgspec.Struct, frozen=True):
+    """One request of the user, and what they answer when the agent asks them to check an id."""
+
+    text: str
+    correction: str | None = None
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """What the simulated user wants. The policy never sees it."""
+
+    instructions: str
+    utterances: tuple[Utterance, ...] = ()
+
+
+class Check(msgspec.Struct, frozen=True):
+    """Exact check of a finished conversation.
+
+    `final_state` must equal the state the conversation ended in; for each group of
+    `must_say`, one reply of the agent must contain all of its strings (case ignored).
+    """
+
+    final_state: dict[str, Any]
+    must_say: tuple[tuple[str, ...], ...] = ()
+
+
+class Task(msgspec.Struct, frozen=True):
+    """One thing to be done in an environment."""
+
+    id: str
+    environment: str
+    template: str
+    split: Split
+    scenario: Scenario
+    initial_state: dict[str, Any]
+    check: Check
+    needs_action: bool
+    """True when doing nothing to the state is wrong."""

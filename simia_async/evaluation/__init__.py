@@ -1,0 +1,1 @@
+"""Held-out evaluation: what is counted, and how sure the counts are."""

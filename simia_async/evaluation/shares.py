@@ -1,0 +1,55 @@
+"""Success shares with intervals, tasks that need an action and tasks that do not apart."""
+
+import math
+from collections.abc import Iterable
+
+import msgspec
+
+from simia_async.rollouts.conversation import Outcome
+
+_Z = 1.96
+
+
+class Share(msgspec.Struct, frozen=True):
+    """`hits` out of `total`, with a 95% Wilson interval."""
+
+    hits: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        """The share; NaN of nothing."""
+        return self.hits / self.total if self.total else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% Wilson score interval (E. B. Wilson, 1927)."""
+        if not self.total:
+            return (0.0, 1.0)
+        n, p = self.total, self.value
+        centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
+        return (max(0.0, centre - half), min(1.0, centre + half))
+
+
+class PolicyScore(msgspec.Struct, frozen=True):
+    """How one policy did on the held-out tasks."""
+
+    name: str
+    needs_action: Share
+    """Tasks in which doing nothing is wrong."""
+    no_action: Share
+    """Tasks in which doing nothing to the state is right."""
+    unfinished: int
+    """Conversations that an error ended; they count as not solved."""
+
+
+def score(name: str, outcomes: Iterable[Outcome]) -> PolicyScore:
+    """Count the tasks solved by the exact check."""
+    outcomes = list(outcomes)
+    shares = []
+    for wanted in (True, False):
+        solved = [outcome.solved for outcome in outcomes if outcome.task.needs_action == wanted]
+        shares.append(Share(sum(solved), len(solved)))
+    unfinished = sum(outcome.reward is None for outcome in outcomes)
+    return PolicyScore(name, shares[0], shares[1], unfinished)

@@ -1,0 +1,49 @@
+"""Chat messages in OpenAI's wire format."""
+
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class FunctionCall(msgspec.Struct, frozen=True):
+    """Name of a tool and its arguments as the model wrote them: JSON text, perhaps malformed."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """One call of a tool by the agent."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One chat message.
+
+    `content` keeps what the model wrote, `<think>` blocks included; `visible_text` is what the
+    other side reads.
+    """
+
+    role: Role
+    content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    def as_wire(self) -> dict[str, Any]:
+        """The message as a JSON-ready dictionary."""
+        wire: dict[str, Any] = msgspec.to_builtins(self)
+        return wire
+
+
+def visible_text(text: str) -> str:
+    """`text` without `<think>` blocks; an unclosed block hides everything after it."""
+    while (start := text.find("<think>")) >= 0:
+        end = text.find("</think>", start)
+        text = text[:start] + (text[end + len("</think>") :] if end >= 0 else "")
+    return text.strip()

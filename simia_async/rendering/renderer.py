@@ -1,0 +1,162 @@
+"""Conversation to token ids and back, for one model. Torch-free.
+
+A policy under training is prompted with token ids. Its first prompt is rendered once; afterwards
+only the ids of new observations are appended, and what the policy sampled is never re-tokenised.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2.sandbox
+import msgspec
+from tokenizers import Tokenizer
+
+from simia_async.errors import RenderError, UsageError
+from simia_async.messages import Message
+
+ToolSchema = dict[str, Any]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A conversation as the trainer sees it: `ids` and `loss_mask`, both of length T."""
+
+    ids: list[int]
+    loss_mask: list[int]
+
+
+class Renderer:
+    """Chat template and tokenizer of a Hugging Face model directory.
+
+    Raises `UsageError` if the directory has no fast tokenizer or no chat template.
+    """
+
+    def __init__(self, model_dir: Path) -> None:
+        self.model_dir = model_dir
+        self._tokenizer = Tokenizer.from_str(_read(model_dir, "tokenizer.json"))
+        config = msgspec.json.decode(_read(model_dir, "tokenizer_config.json"), type=dict[str, Any])
+        self.eos = _token_text(config.get("eos_token"))
+        eos_id = self._tokenizer.token_to_id(self.eos) if self.eos else None
+        if eos_id is None:
+            raise UsageError(f"{model_dir}/tokenizer_config.json: no usable `eos_token`")
+        self.eos_id: int = eos_id
+        self._template = _compile(model_dir, config)
+
+    def render(
+        self,
+        messages: list[Message],
+        tools: list[ToolSchema] | None = None,
+        *,
+        generate: bool = False,
+    ) -> str:
+        """Text of `messages`; with `generate`, ready for the assistant's next turn."""
+        return self._template.render(
+            messages=[_for_template(message) for message in messages],
+            tools=tools or None,
+            add_generation_prompt=generate,
+            eos_token=self.eos,
+        )
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of `text`, with no special tokens added."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """Text of sampled `ids`, without the end-of-turn token."""
+        if ids and ids[-1] == self.eos_id:
+            ids = ids[:-1]
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=False)
+        return text
+
+    def prompt_ids(self, messages: list[Message], tools: list[ToolSchema]) -> list[int]:
+        """Ids of a conversation up to where the policy speaks next."""
+        return self.encode(self.render(messages, tools, generate=True))
+
+    def continuation_ids(self, history: list[Message], new: list[Message]) -> list[int]:
+        """Ids to append after a sampled turn that ended with `eos`: `new`, then the next prompt.
+
+        `history` ends with the sampled turn. Raises `RenderError` for a template that rewrites
+        history, because the ids already sampled could then not be kept.
+        """
+        before = self.render(history)
+        after = self.render([*history, *new], generate=True)
+        end = before.rfind(self.eos)
+        if end < 0 or not after.startswith(before):
+            raise RenderError(
+                f"{self.model_dir}: the chat template rewrites earlier turns when new ones are "
+                "added, so sampled token ids cannot be kept; use a template that only appends"
+            )
+        return self.encode(after[end + len(self.eos) :])
+
+    def sample(self, messages: list[Message], tools: list[ToolSchema]) -> Sample:
+        """Ids of a whole conversation, with loss only on what the assistant says and its `eos`."""
+        ids: list[int] = []
+        mask: list[int] = []
+        done = ""
+        for index, message in enumerate(messages):
+            if message.role != "assistant":
+                continue
+            prompt = self.render(messages[:index], tools, generate=True)
+            full = self.render(messages[: index + 1], tools)
+            if not (prompt.startswith(done) and full.startswith(prompt)):
+                raise RenderError(
+                    f"{self.model_dir}: the chat template rewrites earlier turns, so the loss "
+                    "mask of a multi-turn conversation is not well defined"
+                )
+            spoken = full[len(prompt) : full.rindex(self.eos) + len(self.eos)]
+            for text, trained in ((prompt[len(done) :], 0), (spoken, 1)):
+                piece = self.encode(text)
+                ids += piece
+                mask += [trained] * len(piece)
+            done = prompt + spoken
+        return Sample(ids, mask)
+
+
+def _for_template(message: Message) -> dict[str, Any]:
+    """The message as chat templates expect it: arguments as an object, not as JSON text."""
+    wire = message.as_wire()
+    wire.setdefault("content", "")
+    for call in wire.get("tool_calls", ()):
+        try:
+            call["function"]["arguments"] = msgspec.json.decode(call["function"]["arguments"])
+        except msgspec.DecodeError as error:
+            name = call["function"]["name"]
+            raise RenderError(f"arguments of the call of {name!r} are not JSON: {error}") from error
+    return wire
+
+
+def _read(model_dir: Path, name: str) -> str:
+    try:
+        return (model_dir / name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{model_dir}: not a Hugging Face model directory with a fast tokenizer "
+            f"({name}: {error.strerror})"
+        ) from error
+
+
+def _token_text(token: Any) -> str:
+    """Text of a token that tokenizer_config.json gives as text or as an object."""
+    return str(token["content"]) if isinstance(token, dict) else str(token or "")
+
+
+def _compile(model_dir: Path, config: dict[str, Any]) -> jinja2.Template:
+    """The chat template in a sandbox, with the helpers that `transformers` gives templates."""
+    path = model_dir / "chat_template.jinja"
+    source = path.read_text(encoding="utf-8") if path.exists() else config.get("chat_template")
+    if not isinstance(source, str):
+        raise UsageError(f"{model_dir}: the model has no chat template (chat_template.jinja)")
+
+    def tojson(value: Any, indent: int | None = None) -> str:
+        text = msgspec.json.encode(value)
+        return (msgspec.json.format(text, indent=indent or 0)).decode()
+
+    def raise_exception(message: str) -> None:
+        raise RenderError(f"{model_dir}: the chat template refuses the conversation: {message}")
+
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.filters["tojson"] = tojson
+    environment.globals["raise_exception"] = raise_exception
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment.from_string(source)

@@ -1,0 +1,45 @@
+"""Groups: G rollouts of one task on one pinned policy version."""
+
+from collections.abc import Callable
+
+import anyio
+from simia_store import GroupRecord
+
+from simia_async.environments import Environment, Task
+from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
+from simia_async.simulation import Simulator
+
+OnOutcome = Callable[[Outcome], None]
+
+
+async def run_group(
+    group_id: int,
+    step: int,
+    task: Task,
+    size: int,
+    environment: Environment,
+    policy: Policy,
+    simulator: Simulator,
+    place: Placement,
+    on_outcome: OnOutcome,
+) -> list[Outcome]:
+    """Play `task` `size` times at once, and store the group with its rewards."""
+    group = GroupRecord(group_id, task.id, step, policy.version, size)
+    await place.store.append(group)
+    outcomes: list[Outcome | None] = [None] * size
+
+    async def play(member: int) -> None:
+        seat = Placement(place.store, group_id, seed=place.seed + member)
+        outcome = await run_rollout(task, environment, policy, simulator, seat)
+        outcomes[member] = outcome
+        on_outcome(outcome)
+
+    async with anyio.create_task_group() as members:
+        for member in range(size):
+            members.start_soon(play, member)
+    played = [outcome for outcome in outcomes if outcome is not None]
+    rewards = [outcome.reward for outcome in played]
+    await place.store.append(
+        GroupRecord(group_id, task.id, step, policy.version, size, rewards)
+    )
+    return played

@@ -1,0 +1,26 @@
+"""Why a conversation ended."""
+
+from enum import StrEnum
+
+
+class StopReason(StrEnum):
+    """One member a cause; the last four leave the conversation without a reward."""
+
+    USER_DONE = "user_done"
+    """The user had nothing more to ask."""
+    AGENT_DONE = "agent_done"
+    """The agent called a tool that ends the conversation."""
+    MAX_TURNS = "max_turns"
+    """The policy spoke as often as it may."""
+    CONTEXT_FULL = "context_full"
+    """The next turn would not fit the policy's context, or the policy did not end its turn."""
+    BUDGET = "budget"
+    """The run's cost or token budget was spent."""
+    POLICY_ERROR = "policy_error"
+    """The policy's endpoint failed."""
+    SIMULATOR_ERROR = "simulator_error"
+    """The user or the tools could not be simulated."""
+    JUDGE_ERROR = "judge_error"
+    """The conversation ended well, but the judge failed: no reward, never 0."""
+    CANCELLED = "cancelled"
+    """Somebody asked for it."""

@@ -1,0 +1,115 @@
+"""Held-out evaluation, end to end: base and adapters play the same tasks."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+from simia_store import AdapterRecord, MetricRecord, Store
+
+from simia_async.builtin.task_source import tasks_of
+from simia_async.config import EvalConfig
+from simia_async.environments import Environment, Task, load_environment
+from simia_async.evaluation.shares import PolicyScore, score
+from simia_async.models import model_directory
+from simia_async.rendering.renderer import Renderer
+from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
+from simia_async.runs.policies import PolicyEngine
+from simia_async.runs.record import record_run
+from simia_async.runs.simulators import connect_simulator
+from simia_async.simulation import Simulator
+from simia_async.supervision.service import Report
+
+
+class EvalResult(msgspec.Struct, frozen=True):
+    """Scores, the base first. Conversations stand in the database at `run`."""
+
+    run: Path
+    tasks: int
+    temperature: float
+    scores: list[PolicyScore]
+
+
+class EvalProgress(msgspec.Struct, frozen=True):
+    """How far an evaluation is, in conversations."""
+
+    done: int
+    total: int
+
+
+async def run_evaluate(
+    config: EvalConfig,
+    path: Path,
+    *,
+    report: Report,
+    on_progress: Callable[[EvalProgress], None] = lambda _: None,
+) -> EvalResult:
+    """Play the held-out tasks with every policy and count by the exact check.
+
+    Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`.
+    """
+    environment = load_environment(config.environment)
+    renderer = Renderer(model_directory(config.model))
+    tasks = tasks_of(environment.name, config.tasks, split="heldout", seed=config.seed)
+    adapters = {version: Path(p) for version, p in enumerate(config.adapters, 1)}
+    names = {0: "base"} | {version: str(path) for version, path in adapters.items()}
+    done = 0
+
+    def count(_: Outcome) -> None:
+        nonlocal done
+        done += 1
+        on_progress(EvalProgress(done, len(tasks) * len(names)))
+
+    async with (
+        record_run(path, "eval", config) as store,
+        connect_simulator(config.simulator, report) as simulator,
+        PolicyEngine.start(config.model, adapters, config.tasks, report) as engine,
+    ):
+        await store.append(environment.as_record())
+        for version, adapter in adapters.items():
+            await store.append(AdapterRecord(version, str(adapter), None, 0))
+        scores = []
+        for version, name in names.items():
+            policy = Policy(
+                client=engine.client,
+                renderer=renderer,
+                version=version,
+                temperature=config.temperature,
+                max_turns=config.max_turns,
+                max_tokens=config.max_tokens,
+                context=config.context,
+            )
+            asked = Simulator(simulator, environment)
+            outcomes = await _play_all(tasks, environment, policy, asked, store, config.seed, count)
+            scores.append(score(name, outcomes))
+            await _store_score(store, version, scores[-1])
+        return EvalResult(path, len(tasks), config.temperature, scores)
+
+
+async def _play_all(
+    tasks: list[Task],
+    environment: Environment,
+    policy: Policy,
+    simulator: Simulator,
+    store: Store,
+    seed: int,
+    count: Callable[[Outcome], None],
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+
+    async def play(index: int, task: Task) -> None:
+        place = Placement(store, seed=seed * 1_000_000 + index)
+        outcomes.append(await run_rollout(task, environment, policy, simulator, place))
+        count(outcomes[-1])
+
+    async with anyio.create_task_group() as group:
+        for index, task in enumerate(tasks):
+            group.start_soon(play, index, task)
+    return outcomes
+
+
+async def _store_score(store: Store, version: int, scored: PolicyScore) -> None:
+    for name in ("needs_action", "no_action"):
+        share = getattr(scored, name)
+        if share.total:
+            await store.append(MetricRecord(version, f"eval/{name}", share.value))

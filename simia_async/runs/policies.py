@@ -1,0 +1,58 @@
+"""The policy of a run: an engine child, and the adapter versions loaded into it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+from simia_async.clients import ChatClient, Endpoint
+from simia_async.models import check_adapter, model_directory, policy_name
+from simia_async.supervision.service import Report, run_service
+
+
+class PolicyEngine:
+    """A running engine. Made by `PolicyEngine.start`."""
+
+    def __init__(self, client: ChatClient, loaded: dict[int, Path]) -> None:
+        self.client = client
+        self._loaded = loaded
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, model: str, adapters: dict[int, Path], max_in_flight: int, report: Report
+    ) -> AsyncIterator[Self]:
+        """An engine that holds the base and `adapters` by version.
+
+        Raises `UsageError` if one of them is not there. A restart loads again what was loaded.
+        """
+        model_dir = model_directory(model)
+        loaded = {version: check_adapter(path) for version, path in adapters.items()}
+
+        def arguments() -> list[str]:
+            named = [f"{policy_name(version)}={path}" for version, path in loaded.items()]
+            flags = [part for adapter in named for part in ("--adapter", adapter)]
+            return ["--model", str(model_dir), *flags]
+
+        async with run_service(
+            "policy engine", "simia_async.inference.server", report, arguments
+        ) as service:
+            endpoint = Endpoint(
+                base_url=service.base_url,
+                model=policy_name(0),
+                api_key_env="",
+                max_in_flight=max_in_flight,
+            )
+            async with ChatClient.connect(endpoint) as client:
+                yield cls(client, loaded)
+
+    async def load(self, version: int, path: Path) -> None:
+        """Hold one more adapter."""
+        self._loaded[version] = path
+        body = {"lora_name": policy_name(version), "lora_path": str(path)}
+        await self.client.request("/load_lora_adapter", body)
+
+    async def unload(self, version: int) -> None:
+        """Let an adapter go."""
+        del self._loaded[version]
+        await self.client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})

@@ -1,0 +1,70 @@
+"""The record of a run, from its first line to its last."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+from simia_store import Reader, RunRecord, RunStatus, Store, open_store
+
+from simia_async.config import RunKind
+from simia_async.errors import UsageError, single_error
+
+
+def default_path(kind: RunKind) -> Path:
+    """Where a run goes that was given no place: `runs/<kind>-<time>.db`."""
+    return Path("runs") / f"{kind}-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}.db"
+
+
+@asynccontextmanager
+async def record_run(
+    path: Path, kind: RunKind, config: msgspec.Struct, *, may_continue: bool = False
+) -> AsyncIterator[Store]:
+    """Own the database at `path` and write the run's beginning and end.
+
+    With `may_continue`, a run of the same configuration goes on. Raises `UsageError` if there is
+    another run at `path` already.
+    """
+    settings = msgspec.to_builtins(config)
+    with single_error():
+        async with open_store(path) as store:
+            before = await anyio.to_thread.run_sync(_earlier_run, path)
+            if before is not None and not (
+                may_continue and before.kind == kind and before.config == settings
+            ):
+                raise UsageError(
+                    f"{path}: holds a {before.kind} run already"
+                    + (", with other settings" if before.kind == kind and may_continue else "")
+                    + "; name another database with --run"
+                )
+            run = before or RunRecord(uuid.uuid4().hex, kind, settings)
+            run = msgspec.structs.replace(run, status=RunStatus.RUNNING, reason=None)
+            await store.append(run)
+            try:
+                yield store
+            except BaseException as error:
+                await _end(store, run, RunStatus.FAILED, _why(error))
+                raise
+            await _end(store, run, RunStatus.DONE, None)
+
+
+async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | None) -> None:
+    with anyio.CancelScope(shield=True):
+        await store.append(
+            msgspec.structs.replace(run, status=status, reason=reason, finished_at=time.time())
+        )
+
+
+def _why(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
+
+
+def _earlier_run(path: Path) -> RunRecord | None:
+    with Reader(path) as reader:
+        return reader.run()

@@ -1,0 +1,196 @@
+"""Simia-RL, end to end: rollouts in the simulated world, judged; GRPO; the next rollouts.
+
+On-policy and one after the other: every group of a step is pinned to the version that the step
+before published.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import msgspec
+from simia_store import AdapterRecord, MetricRecord, Store
+
+from simia_async.builtin.task_source import tasks_of
+from simia_async.config import GrpoConfig
+from simia_async.environments import Environment, Task, load_environment
+from simia_async.models import model_directory
+from simia_async.rendering.renderer import Renderer
+from simia_async.rollouts.conversation import Outcome, Placement, Policy
+from simia_async.rollouts.groups import run_group
+from simia_async.runs.policies import PolicyEngine
+from simia_async.runs.record import record_run
+from simia_async.runs.sft import TRAINER, check_unpublished, store_frame
+from simia_async.runs.simulators import connect_simulator
+from simia_async.simulation import Simulator
+from simia_async.supervision.frames import Metrics, Published, TrainGrpo
+from simia_async.supervision.process import ChildProcess
+from simia_async.supervision.service import Report
+
+
+class RlStep(msgspec.Struct, frozen=True):
+    """One step of RL as it went. `values` holds everything that was measured, by name."""
+
+    step: int
+    policy_version: int
+    """Version that the step published."""
+    reward_mean: float | None
+    """Over the rollouts that have a reward; None if none has."""
+    values: dict[str, float]
+
+
+class RlResult(msgspec.Struct, frozen=True):
+    """What RL came to."""
+
+    run: Path
+    adapter: Path
+    steps: list[RlStep]
+
+
+class RlProgress(msgspec.Struct, frozen=True):
+    """How far the rollouts of a step are."""
+
+    step: int
+    steps: int
+    rollouts_done: int
+    rollouts: int
+
+
+async def run_rl(
+    config: GrpoConfig,
+    path: Path,
+    adapters: Path,
+    *,
+    report: Report,
+    on_progress: Callable[[RlProgress], None] = lambda _: None,
+    on_step: Callable[[RlStep], None] = lambda _: None,
+) -> RlResult:
+    """Take `config.steps` GRPO steps and publish an adapter after each.
+
+    Raises `UsageError`, `StoreError`, `EndpointError`, or `ChildFailed` if the trainer dies or
+    another child dies too often. What was committed and published stays.
+    """
+    environment = load_environment(config.environment)
+    renderer = Renderer(model_directory(config.model))
+    tasks = tasks_of(
+        environment.name, config.steps * config.groups, split="train", seed=config.seed
+    )
+    check_unpublished(adapters)
+    start = {1: Path(config.adapter)} if config.adapter else {}
+    async with (
+        record_run(path, "rl", config) as store,
+        connect_simulator(config.simulator, report) as simulator,
+        PolicyEngine.start(
+            config.model, start, config.groups * config.group_size, report
+        ) as engine,
+        ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
+    ):
+        await store.append(environment.as_record())
+        for version, adapter in start.items():
+            await store.append(AdapterRecord(version, str(adapter), None, 0))
+        policy = Policy(
+            client=engine.client,
+            renderer=renderer,
+            version=max(start, default=0),
+            temperature=1.0,
+            max_turns=config.max_turns,
+            max_tokens=config.max_tokens,
+            context=config.context,
+        )
+        steps = []
+        published = Path()
+        for step in range(1, config.steps + 1):
+            started = time.monotonic()
+            outcomes = await _play_step(
+                config,
+                step,
+                tasks[(step - 1) * config.groups : step * config.groups],
+                environment,
+                policy,
+                Simulator(simulator, environment),
+                store,
+                on_progress,
+            )
+            values = _measure(outcomes) | {"rollout_seconds": time.monotonic() - started}
+            await store.append(*(MetricRecord(step, f"rollout/{k}", v) for k, v in values.items()))
+            version = policy.version + 1
+            published, trained = await _train(trainer, store, config, step, version)
+            await engine.load(version, published)
+            if policy.version:
+                await engine.unload(policy.version)
+            policy = msgspec.structs.replace(policy, version=version)
+            steps.append(RlStep(step, version, values.get("reward_mean"), values | trained))
+            on_step(steps[-1])
+        return RlResult(path, published, steps)
+
+
+async def _play_step(
+    config: GrpoConfig,
+    step: int,
+    tasks: list[Task],
+    environment: Environment,
+    policy: Policy,
+    simulator: Simulator,
+    store: Store,
+    on_progress: Callable[[RlProgress], None],
+) -> list[Outcome]:
+    """All groups of a step at once."""
+    outcomes: list[Outcome] = []
+    total = config.groups * config.group_size
+
+    def count(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        on_progress(RlProgress(step, config.steps, len(outcomes), total))
+
+    async with anyio.create_task_group() as groups:
+        for index, task in enumerate(tasks):
+            group_id = (step - 1) * config.groups + index + 1
+            # Members of a group sample with seeds of their own; no two rollouts share one.
+            seed = (config.seed * 1_000_000 + group_id) * config.group_size
+            groups.start_soon(
+                run_group,
+                group_id,
+                step,
+                task,
+                config.group_size,
+                environment,
+                policy,
+                simulator,
+                Placement(store, seed=seed),
+                count,
+            )
+    return outcomes
+
+
+async def _train(
+    trainer: ChildProcess, store: Store, config: GrpoConfig, step: int, version: int
+) -> tuple[Path, dict[str, float]]:
+    """Have the trainer take one step on what the store holds."""
+    await trainer.send(
+        TrainGrpo(str(store.path), msgspec.to_builtins(config), step, version)
+    )
+    values: dict[str, float] = {}
+    while True:
+        frame = await trainer.receive()
+        await store_frame(store, frame)
+        match frame:
+            case Metrics():
+                values = frame.values
+            case Published():
+                return Path(frame.path), values
+
+
+def _measure(outcomes: list[Outcome]) -> dict[str, float]:
+    """What the rollouts of a step came to. A rollout without a reward is not a reward of 0."""
+    rewards = [outcome.reward for outcome in outcomes if outcome.reward is not None]
+    values = {"no_reward": float(len(outcomes) - len(rewards))}
+    if rewards:
+        values["reward_mean"] = sum(rewards) / len(rewards)
+    for name, wanted in (("needs_action", True), ("no_action", False)):
+        solved = [o.solved for o in outcomes if o.task.needs_action == wanted]
+        if solved:
+            values[f"solved_{name}"] = sum(solved) / len(solved)
+    stops = Counter(outcome.stop_reason for outcome in outcomes)
+    return values | {f"stop/{reason}": float(n) for reason, n in stops.items()}

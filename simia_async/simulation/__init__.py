@@ -1,0 +1,18 @@
+"""The simulated world: an LLM as user, tools, judge and author, and the code that keeps it honest."""
+
+from simia_async.simulation.code_answers import answer_in_code, arguments_of
+from simia_async.simulation.replies import Draft, Judgement, ToolReply, UserReply
+from simia_async.simulation.simulator import Simulator
+from simia_async.simulation.state import apply_ops, check_exactly
+
+__all__ = [
+    "Draft",
+    "Judgement",
+    "Simulator",
+    "ToolReply",
+    "UserReply",
+    "answer_in_code",
+    "apply_ops",
+    "arguments_of",
+    "check_exactly",
+]

@@ -1,0 +1,84 @@
+"""What owner and children say to each other: length-prefixed msgpack frames over pipes."""
+
+from typing import Any
+
+import msgspec
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The child serves HTTP on this loopback port."""
+
+    port: int
+
+
+class Metrics(msgspec.Struct, frozen=True, tag=True):
+    """Measured values of one training step."""
+
+    step: int
+    values: dict[str, float]
+
+
+class Published(msgspec.Struct, frozen=True, tag=True):
+    """An adapter directory stands complete under its final name."""
+
+    version: int
+    path: str
+    parent: str | None
+    step: int
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The child's work cannot go on; the message is one sentence for the user."""
+
+    message: str
+    usage: bool
+    """Whether the cause is bad input."""
+
+
+class TrainSft(msgspec.Struct, frozen=True, tag=True):
+    """Train on the kept trajectories of a run, then publish."""
+
+    data: str
+    config: dict[str, Any]
+
+
+class TrainGrpo(msgspec.Struct, frozen=True, tag=True):
+    """Take one step on the groups of a training step of the run, then publish `version`."""
+
+    data: str
+    config: dict[str, Any]
+    step: int
+    version: int
+
+
+FromChild = Ready | Metrics | Published | Failed
+ToChild = TrainSft | TrainGrpo
+
+_HEADER = 4
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def pack(frame: FromChild | ToChild) -> bytes:
+    """One frame as bytes: its length in four bytes, big-endian, then msgpack."""
+    body = _encoder.encode(frame)
+    return len(body).to_bytes(_HEADER, "big") + body
+
+
+class Unpacker:
+    """Turns a byte stream back into the bodies of whole frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Bodies completed by `data`; an incomplete one waits for more."""
+        self._buffer += data
+        bodies = []
+        while len(self._buffer) >= _HEADER:
+            end = _HEADER + int.from_bytes(self._buffer[:_HEADER], "big")
+            if len(self._buffer) < end:
+                break
+            bodies.append(bytes(self._buffer[_HEADER:end]))
+            del self._buffer[:end]
+        return bodies

@@ -1,0 +1,113 @@
+"""The owner's side: start a child, hear its frames, and say which one ended and why."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Self
+
+import anyio
+import anyio.abc
+import msgspec
+
+from simia_async.errors import ChildFailed, UsageError
+from simia_async.supervision.frames import Failed, FromChild, ToChild, Unpacker, pack
+
+_decoder = msgspec.msgpack.Decoder(FromChild)
+_LAST_WORDS = 20
+"""Lines of a child's standard error that are kept for the report of its death."""
+_GRACE_S = 3.0
+
+
+class ChildProcess:
+    """A running child. Made by `ChildProcess.start`."""
+
+    def __init__(self, name: str, process: anyio.abc.Process) -> None:
+        self.name = name
+        self._process = process
+        self._unpacker = Unpacker()
+        self._frames: deque[FromChild] = deque()
+        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, name: str, module: str, arguments: Sequence[str]) -> AsyncIterator[Self]:
+        """Run `python -m module`; on exit the child is told to go, then made to."""
+        process = await anyio.open_process(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        child = cls(name, process)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(child._listen_to_stderr)
+                try:
+                    yield child
+                finally:
+                    await child._end()
+                    group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await process.aclose()
+
+    async def send(self, command: ToChild) -> None:
+        """Give the child a command. Raises `ChildFailed` if it is gone."""
+        assert self._process.stdin is not None
+        try:
+            await self._process.stdin.send(pack(command))
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise await self.obituary() from error
+
+    async def receive(self) -> FromChild:
+        """The child's next frame. Raises `ChildFailed` when it ends, `UsageError` when it says
+        that its input is bad.
+        """
+        assert self._process.stdout is not None
+        while not self._frames:
+            try:
+                data = await self._process.stdout.receive()
+            except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                raise await self.obituary() from None
+            self._frames.extend(map(_decoder.decode, self._unpacker.feed(data)))
+        frame = self._frames.popleft()
+        if isinstance(frame, Failed):
+            raise (UsageError if frame.usage else ChildFailed)(frame.message)
+        return frame
+
+    async def obituary(self) -> ChildFailed:
+        """Which child ended, how, and its last words; waits for the end."""
+        code = await self._process.wait()
+        await anyio.sleep(0.05)  # lets what it wrote last arrive
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        words = self._last_words[-1] if self._last_words else "it said nothing"
+        return ChildFailed(f"the {self.name} process (pid {self.pid}) {how}; {words}")
+
+    async def _listen_to_stderr(self) -> None:
+        assert self._process.stderr is not None
+        rest = ""
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            async for data in self._process.stderr:
+                *lines, rest = (rest + data.decode(errors="replace")).split("\n")
+                self._last_words.extend(line for line in lines if line.strip())
+
+    async def _end(self) -> None:
+        """Close the pipe, which ends the child; kill it if that is not enough."""
+        with anyio.CancelScope(shield=True):
+            assert self._process.stdin is not None
+            with contextlib.suppress(anyio.BrokenResourceError, OSError):
+                await self._process.stdin.aclose()
+            with anyio.move_on_after(_GRACE_S):
+                await self._process.wait()
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()

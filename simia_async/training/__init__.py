@@ -1,0 +1,1 @@
+"""The trainer: a child process that turns stored trajectories into published adapters."""

@@ -1,0 +1,134 @@
+"""What the trainer learns from, read back from the store."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from simia_store import Reader, TrajectoryStatus
+
+from simia_async.errors import UsageError
+from simia_async.messages import Message
+from simia_async.rendering.renderer import Renderer, Sample
+
+
+class TrainingSample(msgspec.Struct, frozen=True):
+    """One conversation as token ids; all lists have length T."""
+
+    ids: list[int]
+    loss_mask: list[int]
+    """1 where the policy spoke."""
+    logprobs: list[float]
+    """Behaviour log-probabilities, 0 where the policy did not speak."""
+    advantage: float
+    policy_version: int
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Samples padded on the right to the longest, and shifted: position t predicts `targets` t."""
+
+    inputs_bt: torch.Tensor
+    targets_bt: torch.Tensor
+    mask_bt: torch.Tensor
+    logprobs_bt: torch.Tensor
+    advantages_b: torch.Tensor
+
+
+def read_sft_samples(
+    data: Path, renderer: Renderer, limit: int
+) -> tuple[list[Sample], int]:
+    """Kept trajectories of a run as samples, and how many were longer than `limit` tokens.
+
+    Raises `UsageError` if none is left.
+    """
+    samples, too_long = [], 0
+    with Reader(data) as reader:
+        environment = reader.environment()
+        for trajectory in reader.trajectories(status=TrajectoryStatus.KEPT):
+            told = [msgspec.convert(t.message, Message) for t in reader.turns(trajectory.id)]
+            system = Message("system", environment.policy)
+            sample = renderer.sample([system, *told], environment.tools)
+            if len(sample.ids) > limit:
+                too_long += 1
+            else:
+                samples.append(sample)
+    if not samples:
+        raise UsageError(
+            f"{data}: no trajectory to train on ({too_long} are longer than the model's context "
+            f"of {limit} tokens)"
+            if too_long
+            else f"{data}: kept no trajectory; there is nothing to train on"
+        )
+    return samples, too_long
+
+
+def read_groups(data: Path, step: int) -> tuple[list[TrainingSample], dict[str, float]]:
+    """Samples of one training step, and how many rollouts were left out and why.
+
+    Advantages are rewards minus their group's mean. Rollouts without a reward are masked, and
+    groups whose rewards are all the same teach nothing: both are counted.
+    """
+    counts = {"rollouts": 0.0, "masked": 0.0, "zero_variance": 0.0}
+    samples = []
+    with Reader(data) as reader:
+        for group in reader.groups(step):
+            members = list(reader.trajectories(group_id=group.id))
+            counts["rollouts"] += len(members)
+            rewards = [t.reward for t in members if t.reward is not None]
+            counts["masked"] += len(members) - len(rewards)
+            if len(set(rewards)) < 2:
+                counts["zero_variance"] += len(rewards)
+                continue
+            mean = sum(rewards) / len(rewards)
+            for trajectory in members:
+                if trajectory.reward is not None:
+                    advantage = trajectory.reward - mean
+                    samples.append(
+                        _read_rollout(reader, trajectory.id, advantage, group.policy_version)
+                    )
+    return samples, counts
+
+
+def _read_rollout(
+    reader: Reader, trajectory_id: int, advantage: float, version: int
+) -> TrainingSample:
+    ids: list[int] = []
+    mask: list[int] = []
+    logprobs: list[float] = []
+    for turn in reader.turns(trajectory_id):
+        ids += turn.prompt_ids + turn.token_ids
+        mask += [0] * len(turn.prompt_ids) + [1] * len(turn.token_ids)
+        logprobs += [0.0] * len(turn.prompt_ids) + turn.logprobs
+    return TrainingSample(ids, mask, logprobs, advantage, version)
+
+
+def as_batch(samples: Sequence[TrainingSample]) -> Batch:
+    """One padded batch. Padding has mask 0, so the value of its ids does not matter."""
+    rows, longest = len(samples), max(len(sample.ids) for sample in samples)
+    ids_bt = torch.zeros(rows, longest, dtype=torch.long)
+    mask_bt = torch.zeros(rows, longest)
+    logprobs_bt = torch.zeros(rows, longest)
+    for row, sample in enumerate(samples):
+        end = len(sample.ids)
+        ids_bt[row, :end] = torch.tensor(sample.ids)
+        mask_bt[row, :end] = torch.tensor(sample.loss_mask, dtype=torch.float)
+        logprobs_bt[row, :end] = torch.tensor(sample.logprobs)
+    return Batch(
+        inputs_bt=ids_bt[:, :-1],
+        targets_bt=ids_bt[:, 1:],
+        mask_bt=mask_bt[:, 1:],
+        logprobs_bt=logprobs_bt[:, 1:],
+        advantages_b=torch.tensor([sample.advantage for sample in samples]),
+    )
+
+
+def split_by_tokens(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Indices in batches of similar length, each of at most `tokens_per_batch` padded tokens."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[index] > tokens_per_batch:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

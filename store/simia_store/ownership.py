@@ -1,0 +1,33 @@
+"""One database has one owner. An OS lock says so, and dies with the process that holds it."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from simia_store.errors import StoreError
+
+
+class Ownership:
+    """An exclusive `flock` on `<database>.lock`. Raises `StoreError` if another process owns it."""
+
+    def __init__(self, database: Path) -> None:
+        path = database.with_name(database.name + ".lock")
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"{database}: cannot be written: {error.strerror}") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._fd, 32).decode().strip() or "unknown"
+            os.close(self._fd)
+            raise StoreError(
+                f"{database}: another process (pid {owner}) owns this run; wait for it to end "
+                "or name another database"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, f"{os.getpid()}\n".encode())
+
+    def release(self) -> None:
+        """Give the database up."""
+        os.close(self._fd)
