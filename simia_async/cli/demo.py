@@ -18,7 +18,7 @@ from simia_async.runs.generate import run_generate
 from simia_async.runs.rl import run_rl
 from simia_async.runs.sft import run_sft
 
-_TRAJECTORIES = 96
+_TRAJECTORIES = 192
 _HELDOUT_TASKS = 60
 
 

@@ -4,6 +4,7 @@ On-policy and one after the other: every group of a step is pinned to the versio
 before published.
 """
 
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -77,6 +78,8 @@ async def run_rl(
     tasks = tasks_of(
         environment.name, config.steps * config.groups, split="train", seed=config.seed
     )
+    # Tasks come template by template; a step should see a mixture.
+    random.Random(config.seed).shuffle(tasks)
     check_unpublished(adapters)
     start = {1: Path(config.adapter)} if config.adapter else {}
     async with (
