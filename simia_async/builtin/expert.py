@@ -92,7 +92,9 @@ def _wanted_values(world: World, request: Request, text: str) -> Iterator[str]:
     """Values for the attribute that the user's text names, in the order of the actions."""
     for index in request.actions:
         if world.actions[index].effect == "attribute":
-            yield _find(r"(?: to |should be )(\d+ King St|May \d+|\d+:\d+|555 \d+|\w+ \d+|\w+)", text)
+            yield _find(
+                r"(?: to |should be )(\d+ King St|May \d+|\d+:\d+|555 \d+|\w+ \d+|\w+)", text
+            )
 
 
 def _find(pattern: str, text: str) -> str:

@@ -81,10 +81,10 @@ def build_tokenizer(out: Path) -> None:
 
     tokenizer.train_from_iterator(texts(), trainer)
     tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in _MARKS])
-    PreTrainedTokenizerFast(
+    PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        eos_token="<|im_end|>",  # noqa: S106
+        pad_token="<|endoftext|>",  # noqa: S106
         model_max_length=CONTEXT,
         clean_up_tokenization_spaces=False,
     ).save_pretrained(out)
@@ -145,7 +145,7 @@ def pretrain(out: Path, steps: int) -> None:
         for group in itertools.chain(*(optimizer.param_groups for optimizer in optimizers)):
             group["lr"] = LEARNING_RATE * _schedule(step, steps)
         loss, spoken = _loss(model, batch, pad_id)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in optimizers:
             optimizer.step()
@@ -153,7 +153,7 @@ def pretrain(out: Path, steps: int) -> None:
         average = spoken if step == 1 else 0.95 * average + 0.05 * spoken
         if step % 50 == 0:
             print(f"step {step}/{steps}  loss on the agent's tokens {average:.4f}", flush=True)
-    model.half().save_pretrained(out)
+    model.half().save_pretrained(out)  # type: ignore[no-untyped-call]
 
 
 def _schedule(step: int, steps: int) -> float:

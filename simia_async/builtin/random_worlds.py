@@ -4,15 +4,16 @@ import random
 
 from simia_async.builtin.world import Action, World
 
-_NOUNS = (
-    "order booking loan ticket parcel permit lesson rental claim invoice membership appointment "
-    "repair table flight license quote plan course visit job lease badge trip policy reservation "
-    "subscription contract deposit request"
-).split()
-_STATUSES = (
-    "pending packed shipped delivered active expired confirmed closed paid unpaid open draft "
-    "approved rejected overdue booked missed done queued held late new verified printed signed"
-).split()
+_NOUNS = """
+    order booking loan ticket parcel permit lesson rental claim invoice membership
+    appointment repair table flight license quote plan course visit job lease badge trip
+    policy reservation subscription contract deposit request
+""".split()
+_STATUSES = """
+    pending packed shipped delivered active expired confirmed closed paid unpaid open
+    draft approved rejected overdue booked missed done queued held late new verified
+    printed signed
+""".split()
 _STATUS_VERBS = {
     "cancel": "cancelled",
     "pause": "paused",
@@ -50,9 +51,7 @@ def draw_world(rng: random.Random) -> World:
             continue
         statuses = tuple(rng.sample(_STATUSES, rng.randint(3, 5)))
         actions = [
-            Action(
-                f"{verb}_{noun}", verb, "status", _allowed(rng, statuses), _STATUS_VERBS[verb]
-            ),
+            Action(f"{verb}_{noun}", verb, "status", _allowed(rng, statuses), _STATUS_VERBS[verb]),
             Action(f"change_{attribute}", "change", "attribute", _allowed(rng, statuses)),
             Action(
                 f"{payment_verb}_{noun}",

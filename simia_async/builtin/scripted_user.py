@@ -1,5 +1,6 @@
 """The scripted user: makes the requests of a scenario one by one, each wrong id followed by
-its correction, and then says goodbye."""
+its correction, and then says goodbye.
+"""
 
 from collections.abc import Iterable
 

@@ -17,10 +17,10 @@ from simia_async.environments.task import Check, Scenario, Split, Task, Utteranc
 
 HELDOUT_MODULUS = 5
 
-FIRST_NAMES = (
-    "mia liam noah emma olivia ava lucas sofia ethan isla mason ivy yusuf chen raj ana omar "
-    "lena juan mei fatima daiki evelyn harper aarav"
-).split()
+FIRST_NAMES = """
+    mia liam noah emma olivia ava lucas sofia ethan isla mason ivy yusuf chen raj ana omar
+    lena juan mei fatima daiki evelyn harper aarav
+""".split()
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -84,7 +84,9 @@ def draw_task(world: World, template: Template, seed: int, split: Split) -> Task
         "users": {user_id: {"user_id": user_id, world.records: ids}},
         world.records: records,
     }
-    final_state, must_say, utterances = deepcopy(state), [], []
+    final_state = deepcopy(state)
+    must_say: list[tuple[str, ...]] = []
+    utterances: list[Utterance] = []
     for request, target in zip(template.requests, targets, strict=True):
         values = [attribute_value(rng, world.attribute) for _ in request.actions]
         shown = _wrong_id(rng, target, ids, split) if request.refer == "wrong" else target

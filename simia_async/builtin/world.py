@@ -50,15 +50,10 @@ class World(msgspec.Struct, frozen=True):
         """Name of the argument that holds a record's id, e.g. `order_id`."""
         return f"{self.noun}_id"
 
-    def extra_argument(self, action: Action) -> str | None:
-        """Name of the second argument of a write tool, if it takes one."""
-        match action.effect:
-            case "attribute":
-                return self.attribute
-            case "payment":
-                return "payment"
-            case "status":
-                return None
+    def extra_argument(self, action: Action) -> str:
+        """Name of the second argument of a write tool; empty if it takes none."""
+        names = {"attribute": self.attribute, "payment": "payment", "status": ""}
+        return names[action.effect]
 
     def policy(self) -> str:
         """Policy text: for every action, which statuses allow it."""
@@ -83,9 +78,7 @@ class World(msgspec.Struct, frozen=True):
         for action in self.actions:
             extra = self.extra_argument(action)
             arguments = [an_id, extra] if extra else [an_id]
-            tools.append(
-                _schema(action.tool, f"{action.verb.capitalize()} one {noun}.", arguments)
-            )
+            tools.append(_schema(action.tool, f"{action.verb.capitalize()} one {noun}.", arguments))
         return tools
 
     def call(self, state: dict[str, Any], tool: str, arguments: dict[str, Any]) -> Outcome:
@@ -100,15 +93,10 @@ class World(msgspec.Struct, frozen=True):
         if tool == f"get_{self.noun}":
             return Outcome(record)
         action = next(action for action in self.actions if action.tool == tool)
-        extra = self.extra_argument(action)
-        return Outcome(
-            {"ok": True},
-            ops=self.effect_ops(action, record_id, arguments[extra] if extra else None),
-        )
+        value = arguments.get(self.extra_argument(action), "")
+        return Outcome({"ok": True}, ops=self.effect_ops(action, record_id, value))
 
-    def effect_ops(
-        self, action: Action, record_id: str, value: str | None
-    ) -> list[dict[str, Any]]:
+    def effect_ops(self, action: Action, record_id: str, value: str) -> list[dict[str, Any]]:
         """JSON Patch of one action on one record."""
         at = f"/{self.records}/{record_id}"
         if action.effect == "attribute":

@@ -87,9 +87,7 @@ async def _demo(place: Path) -> None:
     stdout.print(Rule("4. eval: base, SFT and GRPO on held-out tasks"))
     with progress_bar("evaluate") as bar:
         scores = await run_evaluate(
-            EvalConfig(
-                adapters=(str(tuned.adapter), str(trained.adapter)), tasks=_HELDOUT_TASKS
-            ),
+            EvalConfig(adapters=(str(tuned.adapter), str(trained.adapter)), tasks=_HELDOUT_TASKS),
             place / "eval.db",
             report=report,
             on_progress=lambda p: bar.update(p.done, p.total, "conversations"),

@@ -40,9 +40,7 @@ def evaluate(
             tasks=tasks,
             temperature=temperature,
             seed=seed,
-            simulator=options.simulator(
-                simulator_model, base_url, api_key_env, max_in_flight, rpm
-            ),
+            simulator=options.simulator(simulator_model, base_url, api_key_env, max_in_flight, rpm),
         )
         with progress_bar("evaluate", hidden=as_json) as bar:
 

@@ -51,9 +51,7 @@ def generate(
             keep_failed=keep_failed,
             declare_tools=tuple(declare_tool or ()),
             seed=seed,
-            simulator=options.simulator(
-                simulator_model, base_url, api_key_env, max_in_flight, rpm
-            ),
+            simulator=options.simulator(simulator_model, base_url, api_key_env, max_in_flight, rpm),
         )
         with progress_bar("generate", hidden=as_json) as bar:
 

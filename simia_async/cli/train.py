@@ -91,9 +91,7 @@ def rl(
             group_size=group_size,
             learning_rate=learning_rate,
             seed=seed,
-            simulator=options.simulator(
-                simulator_model, base_url, api_key_env, max_in_flight, rpm
-            ),
+            simulator=options.simulator(simulator_model, base_url, api_key_env, max_in_flight, rpm),
         )
         place = path or default_path("rl")
         with progress_bar("train rl", hidden=as_json) as bar:

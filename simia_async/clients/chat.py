@@ -4,6 +4,7 @@ Every attempt goes into the caller's ledger, failed ones too, so that it can be 
 transaction with the turn it was made for.
 """
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import anyio
 import msgspec
 import tenacity
 from simia_store import CallRecord
+from tenacity.stop import stop_base
 
 from simia_async.clients.endpoint import Endpoint
 from simia_async.clients.limiter import Limiter
@@ -184,7 +186,7 @@ class ChatClient:
             retry=tenacity.retry_if_exception_type((RateLimited, EndpointUnavailable, BadReply)),
             wait=_wait,
             stop=tenacity.stop_any(
-                tenacity.stop_after_delay(self.endpoint.retry_budget_s), _malformed_too_often
+                tenacity.stop_after_delay(self.endpoint.retry_budget_s), _MalformedTooOften()
             ),
             reraise=True,
         )
@@ -283,10 +285,8 @@ class ChatClient:
     def _quote(self, answer: bytes) -> str:
         """The start of an error body. A provider may echo the key: it is taken out."""
         text = answer.decode(errors="replace")
-        try:
+        with contextlib.suppress(msgspec.DecodeError, KeyError, TypeError):
             text = str(msgspec.json.decode(answer)["error"]["message"])
-        except (msgspec.DecodeError, KeyError, TypeError):
-            pass
         if self._key:
             text = text.replace(self._key, "…")
         return " ".join(text.split())[:300]
@@ -314,9 +314,12 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return max(asked, _backoff(state))
 
 
-def _malformed_too_often(state: tenacity.RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
-    return isinstance(error, BadReply) and state.attempt_number >= _MALFORMED_ATTEMPTS
+class _MalformedTooOften(stop_base):
+    """Stop: the endpoint keeps breaking the protocol, so another attempt would not help."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        return isinstance(error, BadReply) and retry_state.attempt_number >= _MALFORMED_ATTEMPTS
 
 
 def _seconds(retry_after: str | None) -> float:

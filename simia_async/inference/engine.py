@@ -63,7 +63,8 @@ class Engine:
         self._eos_id = eos_id
         self._base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             model_dir, dtype=torch.float32
-        ).eval()
+        )
+        self._base.train(mode=False)
         self._peft: PeftModel | None = None
         self.adapters: list[str] = []
         self.context: int = self._base.config.max_position_embeddings
@@ -121,9 +122,7 @@ class Engine:
                 for future, result in zip(futures, results, strict=True):
                     future.set_result(result)
 
-    def _perform(
-        self, jobs: list[SampleRequest | _Load | _Unload]
-    ) -> list[Sampled] | list[None]:
+    def _perform(self, jobs: list[SampleRequest | _Load | _Unload]) -> list[Sampled] | list[None]:
         match jobs[0]:
             case _Load(name, path):
                 self._load(name, path)
@@ -195,9 +194,7 @@ class Engine:
             ids_bt = next_b[:, None]
             mask_bt = torch.cat([mask_bt, torch.ones(rows, 1, dtype=torch.long)], dim=1)
             positions_bt = positions_bt[:, -1:] + 1
-        return [
-            Sampled(*sampled) for sampled in zip(ids, logprobs, map(str, reasons), strict=True)
-        ]
+        return [Sampled(*sampled) for sampled in zip(ids, logprobs, map(str, reasons), strict=True)]
 
 
 class _Draw:
@@ -226,7 +223,8 @@ def _next_batch(waiting: list[_Job]) -> tuple[list[_Job], list[_Job]]:
     first = waiting[0][0]
     if not isinstance(first, SampleRequest):
         return waiting[:1], waiting[1:]
-    batch, rest = [], []
+    batch: list[_Job] = []
+    rest: list[_Job] = []
     for job in waiting:
         same = isinstance(job[0], SampleRequest) and job[0].model == first.model
         (batch if same and len(batch) < MAX_BATCH else rest).append(job)
@@ -234,5 +232,5 @@ def _next_batch(waiting: list[_Job]) -> tuple[list[_Job], list[_Job]]:
 
 
 def _peft_name(name: str) -> str:
-    """peft keeps adapters as module attributes, whose names may hold no dot."""
+    """Peft keeps adapters as module attributes, whose names may hold no dot."""
     return name.replace(".", "_")

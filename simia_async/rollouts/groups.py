@@ -39,7 +39,5 @@ async def run_group(
             members.start_soon(play, member)
     played = [outcome for outcome in outcomes if outcome is not None]
     rewards = [outcome.reward for outcome in played]
-    await place.store.append(
-        GroupRecord(group_id, task.id, step, policy.version, size, rewards)
-    )
+    await place.store.append(GroupRecord(group_id, task.id, step, policy.version, size, rewards))
     return played

@@ -171,9 +171,7 @@ async def _train(
     trainer: ChildProcess, store: Store, config: GrpoConfig, step: int, version: int
 ) -> tuple[Path, dict[str, float]]:
     """Have the trainer take one step on what the store holds."""
-    await trainer.send(
-        TrainGrpo(str(store.path), msgspec.to_builtins(config), step, version)
-    )
+    await trainer.send(TrainGrpo(str(store.path), msgspec.to_builtins(config), step, version))
     values: dict[str, float] = {}
     while True:
         frame = await trainer.receive()

@@ -1,4 +1,4 @@
-"""The simulated world: an LLM as user, tools, judge and author, and the code that keeps it honest."""
+"""The simulated world: an LLM as user, tools, judge and author, and code that keeps it honest."""
 
 from simia_async.simulation.code_answers import answer_in_code, arguments_of
 from simia_async.simulation.replies import Draft, Judgement, ToolReply, UserReply

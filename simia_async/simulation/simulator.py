@@ -110,7 +110,9 @@ class Simulator:
                 return _read(text, expected)
             except msgspec.ValidationError as error:
                 if last:
-                    raise BadReply(f"simulator, role {role}: {error}; said {text[:80]!r}") from error
+                    raise BadReply(
+                        f"simulator, role {role}: {error}; said {text[:80]!r}"
+                    ) from error
                 complaint = f"That cannot be used: {error}. Answer again, with the JSON only."
                 prompt += [Message("assistant", text), Message("user", complaint)]
         raise AssertionError("the loop returns or raises")

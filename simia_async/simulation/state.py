@@ -22,7 +22,9 @@ def apply_ops(state: dict[str, Any], ops: list[dict[str, Any]]) -> dict[str, Any
     try:
         patched: dict[str, Any] = jsonpatch.apply_patch(state, ops)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
-        raise BadReply(f"simulator, role tool: its change does not fit the state: {error}") from error
+        raise BadReply(
+            f"simulator, role tool: its change does not fit the state: {error}"
+        ) from error
     return patched
 
 

@@ -163,7 +163,7 @@ RULES: tuple[Rule, ...] = (
 def apply_rules(messages: Sequence[Message], environment: Environment) -> Verdict:
     """Run every rule until one rejects."""
     current = [message for message in messages if message.role != "system"]
-    repairs = []
+    repairs: list[str] = []
     for rule in RULES:
         try:
             after = rule(current, environment)

@@ -25,7 +25,7 @@ def attach_adapter(model_dir: Path, adapter: Path | None, rank: int) -> PeftMode
         config = LoraConfig(
             r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
         )
-        return get_peft_model(base, config)  # type: ignore[return-value]
+        return get_peft_model(base, config)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{adapter or model_dir}: cannot be loaded: {error}") from error
 
@@ -41,7 +41,7 @@ def publish_adapter(
     partial = directory / f".v{version:05}.partial"
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        model.save_pretrained(partial)
+        model.save_pretrained(str(partial))
         (partial / "simia_manifest.json").write_bytes(
             msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
         )

@@ -6,10 +6,12 @@ length, both as in Dr. GRPO (arXiv 2503.20783); the clip range is asymmetric as 
 2503.14476). There is no KL term yet.
 """
 
+from typing import Any
+
 import msgspec
 import torch
 import torch.nn.functional as F
-from transformers import PreTrainedModel
+from peft import PeftModel
 
 from simia_async.training.samples import Batch
 
@@ -25,18 +27,18 @@ class GrpoTerms(msgspec.Struct, frozen=True):
     """Sum of the k3 estimate of KL(behaviour || policy)."""
 
 
-def spoken_logprobs(model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+def spoken_logprobs(model: PeftModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities of the N spoken tokens of a batch under the model, and where they stand."""
     spoken_bt = batch.mask_bt > 0
     # Only the spoken positions go through the output layer; padding is on the right, where causal
     # attention keeps it from mattering.
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden_nd = inner.model(input_ids=batch.inputs_bt, use_cache=False).last_hidden_state[spoken_bt]
-    logits_nv = inner.lm_head(hidden_nd).float()
+    inner: Any = model.get_base_model()
+    states = inner.get_decoder()(input_ids=batch.inputs_bt, use_cache=False)
+    logits_nv = inner.get_output_embeddings()(states.last_hidden_state[spoken_bt]).float()
     return -F.cross_entropy(logits_nv, batch.targets_bt[spoken_bt], reduction="none"), spoken_bt
 
 
-def sft_loss(model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, int]:
+def sft_loss(model: PeftModel, batch: Batch) -> tuple[torch.Tensor, int]:
     """Sum of the negative log-likelihood of the spoken tokens, and how many there are."""
     logprobs_n, _ = spoken_logprobs(model, batch)
     return -logprobs_n.sum(), logprobs_n.numel()

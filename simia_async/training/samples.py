@@ -34,9 +34,7 @@ class Batch(msgspec.Struct, frozen=True):
     advantages_b: torch.Tensor
 
 
-def read_sft_samples(
-    data: Path, renderer: Renderer, limit: int
-) -> tuple[list[Sample], int]:
+def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> tuple[list[Sample], int]:
     """Kept trajectories of a run as samples, and how many were longer than `limit` tokens.
 
     Raises `UsageError` if none is left.

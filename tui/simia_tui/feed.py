@@ -1,0 +1,87 @@
+"""The feed: a run's database, polled, as one snapshot that screens draw."""
+
+import time
+from pathlib import Path
+
+import msgspec
+from simia_store import Reader, RunRecord
+
+SERIES = {
+    "rollout/reward_mean": "reward, mean",
+    "rollout/solved_needs_action": "solved, needs action",
+    "rollout/solved_no_action": "solved, no action",
+    "train/loss": "loss",
+    "train/kl": "KL to behaviour",
+    "eval/needs_action": "held-out, needs action",
+    "eval/no_action": "held-out, no action",
+}
+"""Metrics that are drawn as curves, with their titles."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """LLM calls of one role."""
+
+    role: str
+    ok: int
+    failed: int
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A run as it stands. Everything here is read from the store."""
+
+    path: Path
+    run: RunRecord | None
+    outcomes: list[tuple[str, str, int]]
+    """Status, cause, how many."""
+    usage: list[Usage]
+    series: dict[str, list[float]]
+    """Values of each metric of `SERIES` that the run has, in order."""
+    adapters: int
+
+    @property
+    def in_flight(self) -> int:
+        """Conversations that have begun and not ended."""
+        return sum(count for status, _, count in self.outcomes if status == "running")
+
+    @property
+    def age_s(self) -> float:
+        """Seconds from the run's start to its end, or to now."""
+        if self.run is None:
+            return 0.0
+        return (self.run.finished_at or time.time()) - self.run.started_at
+
+
+class Feed:
+    """Polls one run. Its methods block: call them off the event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._reader = Reader(path)
+        self._seen: int | None = None
+
+    def poll(self) -> Snapshot | None:
+        """The run as it stands; None if nothing was committed since the last time."""
+        version = self._reader.data_version()
+        if version == self._seen:
+            return None
+        self._seen = version
+        counts = self._reader.count_trajectories()
+        names = set(self._reader.metric_names())
+        return Snapshot(
+            path=self._reader.path,
+            run=self._reader.run(),
+            outcomes=[(status, cause, n) for (status, cause), n in counts.items()],
+            usage=[Usage(*row) for row in self._reader.usage()],
+            series={
+                name: [metric.value for metric in self._reader.metrics(name)]
+                for name in SERIES
+                if name in names
+            },
+            adapters=len(self._reader.adapters()),
+        )
+
+    def close(self) -> None:
+        """Close the database."""
+        self._reader.close()

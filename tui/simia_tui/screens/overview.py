@@ -1,0 +1,83 @@
+"""Overview: how the run stands, what came of its trajectories, calls by role, curves."""
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Sparkline, Static
+
+from simia_tui.feed import SERIES, Snapshot
+
+
+class Overview(VerticalScroll):
+    """Draws one snapshot after another."""
+
+    DEFAULT_CSS = """
+    Overview { padding: 0 1; }
+    Overview #tables { height: auto; margin-top: 1; }
+    Overview #tables Static { width: 1fr; height: auto; }
+    Overview .curve { height: 3; margin-top: 1; }
+    Overview .curve Static { width: 34; }
+    Overview .curve Sparkline { width: 1fr; height: 2; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """Headline, tables, one row a curve."""
+        yield Static("waiting for the run's first line…", id="headline")
+        with Horizontal(id="tables"):
+            yield Static(id="outcomes")
+            yield Static(id="usage")
+        for name in SERIES:
+            with Horizontal(classes="curve", id=_widget_id(name)) as row:
+                row.display = False
+                yield Static()
+                yield Sparkline([])
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw `snapshot`."""
+        self.query_one("#headline", Static).update(_headline(snapshot))
+        self.query_one("#outcomes", Static).update(_outcomes(snapshot))
+        self.query_one("#usage", Static).update(_usage(snapshot))
+        for name, values in snapshot.series.items():
+            row = self.query_one(f"#{_widget_id(name)}", Horizontal)
+            row.display = True
+            label = f"{SERIES[name]}\n{values[-1]:.4g} (first {values[0]:.4g})"
+            row.query_one(Static).update(Text(label))
+            row.query_one(Sparkline).data = values
+
+
+def _widget_id(metric: str) -> str:
+    return metric.replace("/", "-")
+
+
+def _headline(snapshot: Snapshot) -> Text:
+    """One line, as text: what a run's failure quotes may hold markup, which is shown as it is."""
+    run = snapshot.run
+    if run is None:
+        return Text("waiting for the run's first line…")
+    line = Text(f"{run.kind} run · {run.status} · {snapshot.age_s:.0f} s", style="bold")
+    line.append(f" · {snapshot.in_flight} in flight · {snapshot.adapters} adapters", style="")
+    if run.reason:
+        line.append(f"\n✗ {run.reason}", style="red")
+    return line
+
+
+def _outcomes(snapshot: Snapshot) -> Table:
+    table = Table(title="trajectories", title_justify="left", expand=True)
+    for column in ("status", "because of"):
+        table.add_column(column)
+    table.add_column("count", justify="right")
+    for status, cause, count in snapshot.outcomes:
+        table.add_row(Text(status), Text(cause), str(count))
+    return table
+
+
+def _usage(snapshot: Snapshot) -> Table:
+    table = Table(title="LLM calls", title_justify="left", expand=True)
+    table.add_column("role")
+    for column in ("ok", "failed", "tokens", "USD"):
+        table.add_column(column, justify="right")
+    for usage in snapshot.usage:
+        tokens = f"{(usage.tokens_in + usage.tokens_out) / 1000:.0f}k"
+        table.add_row(usage.role, str(usage.ok), str(usage.failed), tokens, f"{usage.cost_usd:.2f}")
+    return table
