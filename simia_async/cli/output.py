@@ -2,6 +2,7 @@
 errors in one sentence.
 """
 
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ EXIT_INTERRUPTED = 130
 
 def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
     """Run a command's coroutine; on an error of ours print its sentence and exit."""
+    # A polite request to end is an interrupt: the record gets its last line.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with single_error():
             return anyio.run(main)

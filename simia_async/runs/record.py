@@ -62,6 +62,8 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
 def _why(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error, anyio.get_cancelled_exc_class()):
+        return "stopped from outside"
     return str(error) or type(error).__name__
 
 

@@ -17,6 +17,7 @@ from simia_store import AdapterRecord, MetricRecord, Store
 from simia_async.builtin.task_source import tasks_of
 from simia_async.config import GrpoConfig
 from simia_async.environments import Environment, Task, load_environment
+from simia_async.errors import ChildFailed
 from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy
@@ -119,7 +120,13 @@ async def run_rl(
             values = _measure(outcomes) | {"rollout_seconds": time.monotonic() - started}
             await store.append(*(MetricRecord(step, f"rollout/{k}", v) for k, v in values.items()))
             version = policy.version + 1
-            published, trained = await _train(trainer, store, config, step, version)
+            try:
+                published, trained = await _train(trainer, store, config, step, version)
+            except ChildFailed as error:
+                raise ChildFailed(
+                    f"{error}, in step {step} of {config.steps}; its rollouts are stored, and "
+                    f"{policy.model} is the last policy that was published"
+                ) from error
             await engine.load(version, published)
             if policy.version:
                 await engine.unload(policy.version)

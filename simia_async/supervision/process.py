@@ -88,9 +88,12 @@ class ChildProcess:
         """Which child ended, how, and its last words; waits for the end."""
         code = await self._process.wait()
         await anyio.sleep(0.05)  # lets what it wrote last arrive
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        words = self._last_words[-1] if self._last_words else "it said nothing"
-        return ChildFailed(f"the {self.name} process (pid {self.pid}) {how}; {words}")
+        if code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+        else:
+            last = self._last_words[-1] if self._last_words else "it said nothing"
+            how = f"exited with {code}: {last}"
+        return ChildFailed(f"the {self.name} process (pid {self.pid}) {how}")
 
     async def _listen_to_stderr(self) -> None:
         assert self._process.stderr is not None
