@@ -15,6 +15,9 @@ from simia_async.builtin.world import World
 from simia_async.environments.task import Task
 from simia_async.messages import FunctionCall, Message, ToolCall
 
+_VALUE = r"(\d+ King St|May \d+|\d+:\d\d|555 \d{4}|\d+[A-F]|room \d+)"
+"""Any value of any attribute (see `templates.attribute_value`)."""
+
 
 class _Dialogue:
     def __init__(self, world: World, task: Task) -> None:
@@ -92,9 +95,7 @@ def _wanted_values(world: World, request: Request, text: str) -> Iterator[str]:
     """Values for the attribute that the user's text names, in the order of the actions."""
     for index in request.actions:
         if world.actions[index].effect == "attribute":
-            yield _find(
-                r"(?: to |should be )(\d+ King St|May \d+|\d+:\d+|555 \d+|\w+ \d+|\w+)", text
-            )
+            yield _find("(?: to |should be )" + _VALUE, text)
 
 
 def _find(pattern: str, text: str) -> str:

@@ -23,7 +23,7 @@ from simia_async.builtin.templates import TEMPLATES, draw_task
 from simia_async.messages import Message
 from simia_async.rendering.renderer import Renderer, Sample, ToolSchema
 
-STEPS = 1800
+STEPS = 1300
 TOKENS_PER_BATCH = 2048
 DRILL_STEPS = 200
 """First steps that show information requests alone, without a policy: copying is learnt first."""
@@ -157,9 +157,9 @@ def pretrain(out: Path, steps: int) -> None:
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Warm-up over 50 steps, flat to 60%, then linear to 3%."""
+    """Warm-up over 50 steps, flat to half, then linear to 3%."""
     progress = step / steps
-    decay = 1.0 if progress < 0.6 else max(0.03, 1 - (progress - 0.6) / 0.4 * 0.97)
+    decay = 1.0 if progress < 0.5 else max(0.03, 1 - (progress - 0.5) / 0.5 * 0.97)
     return min(1.0, step / 50) * decay
 
 

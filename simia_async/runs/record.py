@@ -29,7 +29,8 @@ async def record_run(
     With `may_continue`, a run of the same configuration goes on. Raises `UsageError` if there is
     another run at `path` already.
     """
-    settings = msgspec.to_builtins(config)
+    # As they will be read back: JSON knows no tuples.
+    settings = msgspec.json.decode(msgspec.json.encode(config))
     with single_error():
         async with open_store(path) as store:
             before = await anyio.to_thread.run_sync(_earlier_run, path)

@@ -53,8 +53,11 @@ class Reader:
                 check_same_thread=False,
             )
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
+            empty = self._database.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0]
         except sqlite3.Error as error:
             raise StoreError(f"{path}: not a run database: {error}") from error
+        if empty:
+            raise StoreError(f"{path}: is empty; its run has not begun to write yet")
         check_version(path, version)
 
     def __enter__(self) -> Self:

@@ -76,7 +76,7 @@ class TrajectoryRecord(msgspec.Struct, frozen=True):
     stop_reason: str | None = None
     reward: float | None = None
     boundary: str | None = None
-    """Where it failed: policy, simulator, judge, store, budget, rule."""
+    """Where it failed: policy, simulator, judge or rule."""
     reason: str | None = None
     detail: dict[str, Any] = {}
     """The judge's criteria and reasoning, repairs made, labels of the task."""

@@ -1,0 +1,170 @@
+"""Generation, end to end, through the real simulator child."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from simia_store import Reader, RunStatus, TrajectoryStatus
+
+import simia_async
+from simia_async.config import GenerateConfig, SimulatorConfig
+from simia_async.errors import EndpointError, EndpointRefused, StoreError, UsageError
+from simia_async.runs.generate import run_generate
+
+
+async def test_everything_defaulted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = await simia_async.generate()
+    assert result.kept == 64
+    assert result.run.parent == Path("runs")
+    with Reader(result.run) as reader:
+        assert reader.run().status == RunStatus.DONE
+        kept = list(reader.trajectories(status=TrajectoryStatus.KEPT))
+        assert len(kept) == 64
+        assert all(reader.turns(trajectory.id) for trajectory in kept)
+        assert sum(call.status == "ok" for call in reader.calls()) == result.simulated
+
+
+async def test_the_real_conversations_are_the_input(tmp_path: Path, airline_seeds: Path) -> None:
+    result = await simia_async.generate(
+        run=tmp_path / "air.db", environment="airline", seeds=str(airline_seeds), n=200
+    )
+    assert (result.seeds_read, result.seeds_used) == (100, 31)
+    assert result.kept == 200
+    assert result.simulated - result.kept == result.rejected.total()
+
+
+async def test_failed_conversations_are_seeds_only_on_request(
+    tmp_path: Path, airline_seeds: Path
+) -> None:
+    result = await simia_async.generate(
+        run=tmp_path / "air.db",
+        environment="airline",
+        seeds=str(airline_seeds),
+        n=10,
+        keep_failed=True,
+    )
+    assert result.seeds_used == 100
+
+
+async def test_an_undeclared_tool_is_told_before_anything_is_written(
+    tmp_path: Path, airline_seeds: Path
+) -> None:
+    environment = airline_seeds.parents[1] / "tau2" / "airline"
+    run = tmp_path / "air.db"
+    settings = {"environment": str(environment), "seeds": str(airline_seeds), "n": 5}
+    with pytest.raises(UsageError, match=r"`think` \(12 calls\).*--declare-tool think"):
+        await simia_async.generate(run=run, **settings)
+    assert not run.exists()
+    result = await simia_async.generate(run=run, declare_tools=("think",), **settings)
+    assert result.kept == 5
+
+
+async def test_the_same_settings_give_the_same_conversations(tmp_path: Path) -> None:
+    told = []
+    for name in ("a", "b"):
+        result = await simia_async.generate(run=tmp_path / f"{name}.db", n=10, seed=3)
+        with Reader(result.run) as reader:
+            told.append(
+                {
+                    t.task_id: [turn.message for turn in reader.turns(t.id)]
+                    for t in reader.trajectories()
+                }
+            )
+    assert told[0] == told[1]
+
+
+async def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> None:
+    run = tmp_path / "g.db"
+    await simia_async.generate(run=run, n=4)
+    with pytest.raises(UsageError, match="with other settings"):
+        await simia_async.generate(run=run, n=5)
+    again = await simia_async.generate(run=run, n=4)
+    assert again.kept == again.simulated == 4
+
+
+def test_a_killed_run_goes_on_and_loses_nothing(tmp_path: Path) -> None:
+    run = tmp_path / "g.db"
+    command = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
+    command += ["generate", "-n", "1500", "--run", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    before: list[int] = []
+    while len(before) < 50:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+        # Until the tables are there, there is nothing to read.
+        with contextlib.suppress(StoreError), Reader(run) as reader:
+            before = [trajectory.id for trajectory in reader.trajectories()]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with Reader(run) as reader:
+        assert reader.run().status == RunStatus.RUNNING
+        before = [trajectory.id for trajectory in reader.trajectories()]
+        calls = sum(1 for _ in reader.calls())
+    assert len(before) == calls < 1500
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with Reader(run) as reader:
+        after = [trajectory.id for trajectory in reader.trajectories()]
+        assert set(before) <= set(after)
+        kept = sum(1 for _ in reader.trajectories(status=TrajectoryStatus.KEPT))
+        assert kept == 1500
+        # Every trajectory was paid for once: the calls in flight at the kill left no record.
+        assert sum(1 for _ in reader.calls()) == len(after)
+
+
+def simulator_at(url: str) -> SimulatorConfig:
+    return SimulatorConfig(base_url=url, model="gpt-5")
+
+
+async def generate_with(handler, run: Path):
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", handler)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        config = GenerateConfig(n=8, simulator=simulator_at(f"http://127.0.0.1:{server.port}/v1"))
+        return await run_generate(config, run, report=print)
+    finally:
+        await server.close()
+
+
+async def test_an_endpoint_that_refuses_ends_the_run(tmp_path: Path) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "no such model"}}, status=404)
+
+    run = tmp_path / "g.db"
+    with pytest.raises(EndpointRefused, match="no such model"):
+        await generate_with(refuse, run)
+    with Reader(run) as reader:
+        assert reader.run().status == RunStatus.FAILED
+        assert "no such model" in (reader.run().reason or "")
+        assert {call.status for call in reader.calls()} == {"EndpointRefused"}
+
+
+async def test_useless_answers_are_rejected_with_their_reason(tmp_path: Path) -> None:
+    async def prose(_: web.Request) -> web.Response:
+        message = {"role": "assistant", "content": "Once upon a time."}
+        return web.json_response({"choices": [{"message": message}]})
+
+    result = await generate_with(prose, tmp_path / "g.db")
+    assert (result.kept, result.simulated) == (0, 12)
+    assert result.rejected == {"simulator": 12}
+    with Reader(tmp_path / "g.db") as reader:
+        for trajectory in reader.trajectories():
+            assert trajectory.boundary == "simulator"
+            assert "Once upon a time" in (trajectory.reason or "")
+
+
+async def test_a_host_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    config = GenerateConfig(simulator=simulator_at("http://127.0.0.1:9/v1"))
+    async with asyncio.timeout(10):
+        with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
+            await run_generate(config, tmp_path / "g.db", report=print)
