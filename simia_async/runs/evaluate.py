@@ -11,7 +11,7 @@ from simia_async.builtin.task_source import tasks_of
 from simia_async.config import EvalConfig
 from simia_async.environments import Environment, Task, load_environment
 from simia_async.evaluation.shares import PolicyScore, score
-from simia_async.models import model_directory
+from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
 from simia_async.runs.policies import PolicyEngine
@@ -51,7 +51,9 @@ async def run_evaluate(
     environment = load_environment(config.environment)
     renderer = Renderer(model_directory(config.model))
     tasks = tasks_of(environment.name, config.tasks, split="heldout", seed=config.seed)
-    adapters = {version: Path(p) for version, p in enumerate(config.adapters, 1)}
+    adapters = {
+        version: check_adapter(Path(adapter)) for version, adapter in enumerate(config.adapters, 1)
+    }
     names = {0: "base"} | {version: str(path) for version, path in adapters.items()}
     done = 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from simia_async.clients import ChatClient, Endpoint
-from simia_async.models import check_adapter, model_directory, policy_name
+from simia_async.models import model_directory, policy_name
 from simia_async.supervision.service import Report, run_service
 
 
@@ -24,10 +24,10 @@ class PolicyEngine:
     ) -> AsyncIterator[Self]:
         """An engine that holds the base and `adapters` by version.
 
-        Raises `UsageError` if one of them is not there. A restart loads again what was loaded.
+        A restart loads again what was loaded.
         """
         model_dir = model_directory(model)
-        loaded = {version: check_adapter(path) for version, path in adapters.items()}
+        loaded = dict(adapters)
 
         def arguments() -> list[str]:
             named = [f"{policy_name(version)}={path}" for version, path in loaded.items()]

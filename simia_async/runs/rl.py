@@ -18,7 +18,7 @@ from simia_async.builtin.task_source import tasks_of
 from simia_async.config import GrpoConfig
 from simia_async.environments import Environment, Task, load_environment
 from simia_async.errors import ChildFailed
-from simia_async.models import model_directory
+from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy
 from simia_async.rollouts.groups import run_group
@@ -82,7 +82,7 @@ async def run_rl(
     # Tasks come template by template; a step should see a mixture.
     random.Random(config.seed).shuffle(tasks)
     check_unpublished(adapters)
-    start = {1: Path(config.adapter)} if config.adapter else {}
+    start = {1: check_adapter(Path(config.adapter))} if config.adapter else {}
     async with (
         record_run(path, "rl", config) as store,
         connect_simulator(config.simulator, report) as simulator,

@@ -3,6 +3,7 @@
 import argparse
 import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,21 +37,21 @@ class Dashboard(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Start polling."""
-        self._poll()
-        self.set_interval(1 / POLL_HZ, self._poll)
+        """Follow the run from a thread of its own: reading must not hold the screen up."""
+        self.run_worker(self._follow, thread=True)
 
-    def _poll(self) -> None:
-        self.run_worker(self._read, thread=True, exclusive=True, group="feed")
-
-    def _read(self) -> None:
-        try:
-            snapshot = self._feed.poll()
-        except (StoreError, sqlite3.Error) as error:
-            self.call_from_thread(self.notify, f"cannot read the run: {error}", severity="error")
-            return
-        if snapshot is not None and not get_current_worker().is_cancelled:
-            self.call_from_thread(self._draw, snapshot)
+    def _follow(self) -> None:
+        worker = get_current_worker()
+        while not worker.is_cancelled:
+            try:
+                snapshot = self._feed.poll()
+            except (StoreError, sqlite3.Error) as error:
+                complaint = f"cannot read the run: {error}"
+                self.call_from_thread(self.notify, complaint, severity="error", markup=False)
+                return
+            if snapshot is not None:
+                self.call_from_thread(self._draw, snapshot)
+            time.sleep(1 / POLL_HZ)
 
     def _draw(self, snapshot: Snapshot) -> None:
         self.query_one(Overview).show(snapshot)

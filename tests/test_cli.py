@@ -1,0 +1,126 @@
+"""The `simia` command: results, `--json`, and errors in one sentence with exit code 2."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from simia_async.cli.main import app
+
+runner = CliRunner()
+
+
+def simia(*arguments: str) -> Result:
+    return runner.invoke(app, list(arguments))
+
+
+def error_of(*arguments: str) -> str:
+    """The one sentence of a command that must fail with exit code 2."""
+    result = simia(*arguments)
+    assert result.exit_code == 2, result.output
+    [line] = [line for line in result.stderr.splitlines() if line]
+    assert line.startswith("error: ")
+    return line
+
+
+def test_every_command_has_help() -> None:
+    for command in (
+        [],
+        ["generate"],
+        ["export"],
+        ["report"],
+        ["eval"],
+        ["demo"],
+        ["train"],
+        ["train", "sft"],
+        ["train", "rl"],
+    ):
+        result = simia(*command, "--help")
+        assert result.exit_code == 0
+        assert "Usage" in result.stdout
+
+
+def test_generate_report_export(tmp_path: Path) -> None:
+    run, out = tmp_path / "g.db", tmp_path / "out" / "kept.jsonl"
+    generated = simia("generate", "-n", "5", "--run", str(run))
+    assert generated.exit_code == 0, generated.output
+    assert "kept       5" in generated.stdout
+    assert "kept" in simia("report", str(run)).stdout
+    exported = simia("export", str(run), "-o", str(out))
+    assert exported.exit_code == 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(lines) == 5
+    assert [message["role"] for message in lines[0]["messages"]][:2] == ["system", "user"]
+    assert lines[0]["tools"][0]["function"]["name"] == "get_user"
+
+
+def test_json_is_json_and_nothing_else(tmp_path: Path) -> None:
+    result = simia("generate", "-n", "2", "--run", str(tmp_path / "g.db"), "--json")
+    assert json.loads(result.stdout)["kept"] == 2
+    assert result.stderr == ""
+
+
+def test_too_few_kept_is_an_exit_code(tmp_path: Path) -> None:
+    seed = {
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello"},
+        ]
+    }
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text(json.dumps(seed) + "\n")
+    arguments = ["--seeds", str(seeds), "-n", "100", "--run", str(tmp_path / "g.db")]
+    result = simia("generate", *arguments)
+    assert result.exit_code == 1
+    assert "by duplicate" in result.stdout
+    assert re.search(r"kept +\d+ of 100 wanted", result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["generate", "--env", "moon"], "'moon'"),
+        (["generate", "--seeds", "/no/such.jsonl"], "/no/such.jsonl: No such file"),
+        (["generate", "-n", "0"], "n: found 0"),
+        (["generate", "--simulator-model", "gpt-5"], "also needs --base-url"),
+        (["generate", "--base-url", "http://x/v1"], "also needs --simulator-model"),
+        (["generate", "--declare-tool", "fly"], "--declare-tool fly"),
+        (["generate", "--run", "/dev/null/x.db"], "/dev/null"),
+        (["report", "/no/such.db"], "/no/such.db: no such run"),
+        (["export", "/no/such.db", "-o", "x"], "/no/such.db: no such run"),
+        (["train", "sft", "--data", "/no/such.db"], "/no/such.db: no such run"),
+        (["train", "sft", "--data", "x", "--model", "/no/model"], "no model at '/no/model'"),
+        (["train", "sft", "--data", "x", "--epochs", "0"], "epochs: found 0"),
+        (["train", "rl", "--env", "airline"], "'airline' has no tasks"),
+        (["train", "rl", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),
+        (["train", "rl", "--group-size", "1"], "group_size: found 1"),
+        (["eval", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),
+        (["eval", "--tasks", "0"], "tasks: found 0"),
+    ],
+)
+def test_bad_input_gets_one_sentence(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert said in error_of(*arguments)
+    assert list(tmp_path.rglob("*.db")) == [], "something was half-written"
+
+
+def test_markup_in_what_a_server_says_is_shown_as_it_is(tmp_path: Path) -> None:
+    assert "[bold]moon[/]" in error_of("generate", "--env", "[bold]moon[/]")
+
+
+def test_train_sft_needs_something_to_learn_from(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    data, empty = tmp_path / "g.db", tmp_path / "seeds.jsonl"
+    empty.write_text(
+        '{"messages": [{"role": "user", "content": "Hi"},'
+        ' {"role": "assistant", "content": "Hello"}]}\n'
+    )
+    simia("generate", "--seeds", str(empty), "-n", "1", "--run", str(data))
+    adapters = tmp_path / "adapters"
+    arguments = ["--data", str(data), "--run", str(tmp_path / "s.db"), "--out", str(adapters)]
+    (adapters / "v00001").mkdir(parents=True)
+    assert "holds adapters already" in error_of("train", "sft", *arguments)

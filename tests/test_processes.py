@@ -1,0 +1,167 @@
+"""Children killed with -9, and owners too: who died is said, work goes on or stops, no orphans."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from simia_store import Reader, RunStatus, StoreError
+
+pytest.importorskip("torch")
+
+SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
+SIMULATOR = "simia_async.builtin.server"
+ENGINE = "simia_async.inference.server"
+TRAINER = "simia_async.training.worker"
+
+
+def children(parent: int) -> dict[str, int]:
+    """Module to pid of the simia children of a process."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) != parent:
+                continue
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+        except (OSError, IndexError):
+            continue  # it ended while we looked
+        if b"-m" in command:
+            found[command[command.index(b"-m") + 1].decode()] = int(entry.name)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def wait_for(condition, what: str):
+    """The first true value of `condition()`."""
+    for _ in range(1200):
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+class RlRun:
+    """`simia train rl`, small, in a process of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.database = directory / "rl.db"
+        command = [*SIMIA, "train", "rl", "--steps", "2", "--groups", "3", "--group-size", "2"]
+        self.process = subprocess.Popen(
+            [*command, "--run", str(self.database)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def when_talking(self) -> dict[str, int]:
+        """Children, once a conversation is under way."""
+        wait_for(self._has_turns, "a turn in the store")
+        return children(self.process.pid)
+
+    def _has_turns(self) -> bool:
+        assert self.process.poll() is None, self.process.communicate()
+        try:
+            with Reader(self.database) as reader:
+                return any(reader.turns(t.id) for t in reader.trajectories())
+        except StoreError:
+            return False
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and standard error, on one line."""
+        _, stderr = self.process.communicate(timeout=100)
+        return self.process.returncode, " ".join(stderr.split())
+
+
+@contextmanager
+def rl_run(directory: Path) -> Iterator[RlRun]:
+    run = RlRun(directory)
+    try:
+        yield run
+    finally:
+        run.process.kill()
+        run.process.communicate()
+
+
+def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None:
+    with rl_run(tmp_path) as run:
+        pids = run.when_talking()
+        assert set(pids) == {SIMULATOR, ENGINE, TRAINER}
+        for module in (SIMULATOR, ENGINE):
+            os.kill(pids[module], signal.SIGKILL)
+        code, said = run.end()
+    assert code == 0, said
+    for name, module in (("simulator", SIMULATOR), ("policy engine", ENGINE)):
+        assert f"the {name} process (pid {pids[module]}) was killed by SIGKILL" in said
+        assert "starting it again (1 of 3)" in said
+    assert not any(alive(pid) for pid in pids.values())
+    with Reader(run.database) as reader:
+        assert reader.run().status == RunStatus.DONE
+        assert [adapter.version for adapter in reader.adapters()] == [1, 2]
+        # Nobody's conversation was lost to it.
+        assert {status for status, _ in reader.count_trajectories()} == {"scored"}
+
+
+def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:
+    with rl_run(tmp_path) as run:
+        pids = run.when_talking()
+        os.kill(pids[TRAINER], signal.SIGKILL)
+        code, said = run.end()
+    assert code == 3
+    assert f"the trainer process (pid {pids[TRAINER]}) was killed by SIGKILL, in step 1" in said
+    assert "Traceback" not in said
+    assert not any(alive(pid) for pid in pids.values())
+    with Reader(run.database) as reader:
+        assert reader.run().status == RunStatus.FAILED
+        assert "SIGKILL" in (reader.run().reason or "")
+
+
+def test_a_killed_owner_leaves_no_orphans(tmp_path: Path) -> None:
+    with rl_run(tmp_path) as run:
+        pids = run.when_talking()
+        os.kill(run.process.pid, signal.SIGKILL)
+        run.process.communicate()
+        wait_for(lambda: not any(alive(pid) for pid in pids.values()), "the children to end")
+    with Reader(run.database) as reader:
+        assert reader.run().status == RunStatus.RUNNING
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_polite_request_ends_everything(tmp_path: Path, sent: signal.Signals) -> None:
+    database = tmp_path / "g.db"
+    process = subprocess.Popen(
+        [*SIMIA, "generate", "-n", "5000", "--run", str(database)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    pids = wait_for(lambda: children(process.pid), "the simulator")
+
+    def has_begun() -> bool:
+        try:
+            with Reader(database) as reader:
+                return any(reader.trajectories())
+        except StoreError:
+            return False
+
+    wait_for(has_begun, "a trajectory")
+    process.send_signal(sent)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert not any(alive(pid) for pid in pids.values())
+    with Reader(database) as reader:
+        assert reader.run().reason == "stopped from outside"

@@ -1,0 +1,65 @@
+"""SFT, GRPO and evaluation, end to end through their real children, small."""
+
+from pathlib import Path
+
+import pytest
+from simia_store import Reader, RunStatus
+
+import simia_async
+from simia_async.errors import ConfigError, UsageError
+
+pytest.importorskip("torch")
+
+
+async def test_the_whole_loop(tmp_path: Path) -> None:
+    data = (await simia_async.generate(run=tmp_path / "g.db", n=24)).run
+    tuned = await simia_async.train_sft(data, run=tmp_path / "s.db", epochs=2)
+    assert tuned.adapter == tmp_path / "s-adapters" / "v00001"
+    assert tuned.last_loss < tuned.first_loss
+
+    trained = await simia_async.train_rl(
+        run=tmp_path / "rl.db", adapter=str(tuned.adapter), steps=2, groups=3, group_size=3, seed=1
+    )
+    assert [step.policy_version for step in trained.steps] == [2, 3]
+    assert trained.adapter.name == "v00003"
+    for step in trained.steps:
+        values = step.values
+        assert values["rollouts"] == 9
+        counted = values["trained"] + values["masked"] + values["zero_variance"]
+        assert counted == values["rollouts"], "a rollout went missing without being counted"
+    with Reader(trained.run) as reader:
+        assert reader.run().status == RunStatus.DONE
+        assert [a.version for a in reader.adapters()] == [1, 2, 3]
+        for group in (group for step in (1, 2) for group in reader.groups(step)):
+            versions = {t.policy_version for t in reader.trajectories(group_id=group.id)}
+            assert versions == {group.policy_version}, "a group is pinned to one version"
+            assert len(group.rewards) == group.size
+
+    scores = await simia_async.evaluate(
+        run=tmp_path / "e.db", adapters=(str(tuned.adapter), str(trained.adapter)), tasks=10
+    )
+    assert scores.scores[0].name == "base"
+    for score in scores.scores:
+        assert score.needs_action.total + score.no_action.total == 10
+        assert score.unfinished == 0
+    with Reader(scores.run) as reader:
+        assert {t.split for t in reader.trajectories()} == {"heldout"}
+
+
+async def test_data_without_trajectories_is_told_by_the_trainer(tmp_path: Path) -> None:
+    """The sentence comes from the child, over its pipe."""
+    run = tmp_path / "s.db"
+    data = (await simia_async.evaluate(run=tmp_path / "e.db", tasks=1)).run
+    with pytest.raises(UsageError, match="kept no trajectory"):
+        await simia_async.train_sft(data, run=run)
+    with Reader(run) as reader:
+        assert reader.run().status == RunStatus.FAILED
+
+
+async def test_unknown_settings_are_named() -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'epoch'; known: model, epochs"):
+        await simia_async.train_sft("x", epoch=3)
+    with pytest.raises(ConfigError, match="group_size: found 1"):
+        await simia_async.train_rl(group_size=1)
+    with pytest.raises(ConfigError, match="Expected `int`"):
+        await simia_async.generate(n="many")
