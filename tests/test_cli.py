@@ -112,6 +112,12 @@ def test_markup_in_what_a_server_says_is_shown_as_it_is(tmp_path: Path) -> None:
     assert "[bold]moon[/]" in error_of("generate", "--env", "[bold]moon[/]")
 
 
+def test_control_characters_reach_no_terminal() -> None:
+    said = error_of("report", "/no/\x1b[31mred\x07.db")
+    assert "␛[31mred␇" in said
+    assert "\x1b" not in said
+
+
 def test_train_sft_needs_something_to_learn_from(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     data, empty = tmp_path / "g.db", tmp_path / "seeds.jsonl"

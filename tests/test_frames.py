@@ -1,5 +1,6 @@
 """Frames between owner and children: a pipe may cut them anywhere."""
 
+import itertools
 import math
 from typing import Any
 
@@ -42,7 +43,7 @@ def through_a_pipe(frames: list[Any], cuts: list[int], expected: Any) -> list[An
     decoder, unpacker = msgspec.msgpack.Decoder(expected), Unpacker()
     return [
         decoder.decode(body)
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in itertools.pairwise(edges)
         for body in unpacker.feed(stream[start:end])
     ]
 

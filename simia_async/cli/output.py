@@ -21,6 +21,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from simia_store import printable
 
 from simia_async.errors import ChildFailed, SimiaError, single_error
 
@@ -52,13 +53,17 @@ def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
 
 def fail(error: SimiaError) -> NoReturn:
     """Print the sentence and exit: 3 if a child died, else 2."""
-    stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+    stderr.print(
+        f"[bold red]error:[/] {escape(printable(str(error)))}", soft_wrap=True, highlight=False
+    )
     raise typer.Exit(EXIT_CHILD_FAILED if isinstance(error, ChildFailed) else EXIT_BAD_INPUT)
 
 
 def report(sentence: str) -> None:
     """Tell about a child that died and was started again."""
-    stderr.print(f"[bold yellow]note:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+    stderr.print(
+        f"[bold yellow]note:[/] {escape(printable(sentence))}", soft_wrap=True, highlight=False
+    )
 
 
 def print_json(result: Any) -> None:

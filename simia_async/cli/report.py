@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from simia_store import Reader
+from simia_store import Reader, printable
 
 from simia_async.cli.output import fail, stdout
 from simia_async.errors import SimiaError
@@ -29,7 +29,8 @@ def print_report(path: Path) -> None:
             stdout.print("nothing was written yet")
             return
         ended = f": {run.reason}" if run.reason else ""
-        stdout.print(f"{run.kind} run, {run.status}{ended}", markup=False, soft_wrap=True)
+        line = printable(f"{run.kind} run, {run.status}{ended}")
+        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
         outcomes = Table("trajectories", "because of", "count", title="outcomes", min_width=50)
         for (status, cause), count in reader.count_trajectories().items():
             outcomes.add_row(status, cause, str(count))

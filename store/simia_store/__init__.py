@@ -1,6 +1,7 @@
 """The record of a run: one SQLite database, one owner that writes, any number of readers."""
 
 from simia_store.errors import SimiaError, StoreError
+from simia_store.printable import printable
 from simia_store.reader import Reader
 from simia_store.records import (
     AdapterRecord,
@@ -34,4 +35,5 @@ __all__ = [
     "TrajectoryStatus",
     "TurnRecord",
     "open_store",
+    "printable",
 ]

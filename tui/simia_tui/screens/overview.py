@@ -2,6 +2,7 @@
 
 from rich.table import Table
 from rich.text import Text
+from simia_store import printable
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Sparkline, Static
@@ -58,7 +59,7 @@ def _headline(snapshot: Snapshot) -> Text:
     line = Text(f"{run.kind} run · {run.status} · {snapshot.age_s:.0f} s", style="bold")
     line.append(f" · {snapshot.in_flight} in flight · {snapshot.adapters} adapters", style="")
     if run.reason:
-        line.append(f"\n✗ {run.reason}", style="red")
+        line.append(f"\n✗ {printable(run.reason)}", style="red")
     return line
 
 
