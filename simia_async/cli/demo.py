@@ -24,7 +24,7 @@ _HELDOUT_TASKS = 60
 
 def demo(
     directory: Annotated[
-        Path | None, typer.Option("--dir", help="Where it goes. [default: runs/demo-<time>]")
+        Path | None, typer.Option("--dir", help="Where it goes. Default: runs/demo-<time>.")
     ] = None,
 ) -> None:
     """The whole loop, thin and real, offline: it shows the plumbing, not learning.

@@ -18,7 +18,7 @@ def generate(
     env: options.Env = "mini-retail",
     seeds: Annotated[
         str | None,
-        typer.Option(help="Seed conversations, JSONL. [default: those of the environment]"),
+        typer.Option(help="Seed conversations, JSONL. Default: those of the environment."),
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Trajectories to keep.")] = 64,
     keep_failed: Annotated[

@@ -12,10 +12,10 @@ Env = Annotated[
     str, typer.Option("--env", help="Environment: a name of the library, or a directory.")
 ]
 Run = Annotated[
-    Path | None, typer.Option("--run", help="Database of the run. [default: runs/<kind>-<time>.db]")
+    Path | None, typer.Option("--run", help="Database of the run. Default: runs/<kind>-<time>.db.")
 ]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Directory of adapters. [default: beside the run]")
+    Path | None, typer.Option("--out", help="Directory of adapters. Default: beside the run.")
 ]
 Model = Annotated[
     str, typer.Option("--model", help="Base model: builtin/tiny, or a local model directory.")
@@ -25,7 +25,7 @@ SimulatorModel = Annotated[
     str | None,
     typer.Option(
         "--simulator-model",
-        help="Model that plays the world. [default: the embedded scripted simulator, no LLM]",
+        help="Model that plays the world. Default: the embedded scripted simulator, no LLM.",
     ),
 ]
 BaseUrl = Annotated[
@@ -44,7 +44,7 @@ MaxInFlight = Annotated[
 ]
 Rpm = Annotated[
     float | None,
-    typer.Option("--rpm", min=1, help="Requests a minute to the simulator. [default: no limit]"),
+    typer.Option("--rpm", min=1, help="Requests a minute to the simulator. Default: no limit."),
 ]
 
 

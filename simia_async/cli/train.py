@@ -63,7 +63,7 @@ def rl(
     env: options.Env = "mini-retail",
     model: options.Model = TINY,
     adapter: Annotated[
-        str | None, typer.Option(help="Adapter to start from. [default: the base]")
+        str | None, typer.Option(help="Adapter to start from. Default: the base.")
     ] = None,
     steps: Annotated[int, typer.Option(help="GRPO steps.")] = 3,
     groups: Annotated[int, typer.Option(help="Groups a step, one task each.")] = 8,

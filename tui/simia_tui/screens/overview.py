@@ -1,5 +1,6 @@
 """Overview: how the run stands, what came of its trajectories, calls by role, curves."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 from simia_store import printable
@@ -42,7 +43,8 @@ class Overview(VerticalScroll):
         for name, values in snapshot.series.items():
             row = self.query_one(f"#{_widget_id(name)}", Horizontal)
             row.display = True
-            label = f"{SERIES[name]}\n{values[-1]:.4g} (first {values[0]:.4g})"
+            # A sparkline is drawn from its least value to its greatest: say which those are.
+            label = f"{SERIES[name]}\n{values[-1]:.4g} ({min(values):.4g}–{max(values):.4g})"
             row.query_one(Static).update(Text(label))
             row.query_one(Sparkline).data = values
 
@@ -64,7 +66,7 @@ def _headline(snapshot: Snapshot) -> Text:
 
 
 def _outcomes(snapshot: Snapshot) -> Table:
-    table = Table(title="trajectories", title_justify="left", expand=True)
+    table = Table(title="trajectories", title_justify="left", expand=True, box=SIMPLE_HEAD)
     for column in ("status", "because of"):
         table.add_column(column)
     table.add_column("count", justify="right")
@@ -74,7 +76,7 @@ def _outcomes(snapshot: Snapshot) -> Table:
 
 
 def _usage(snapshot: Snapshot) -> Table:
-    table = Table(title="LLM calls", title_justify="left", expand=True)
+    table = Table(title="LLM calls", title_justify="left", expand=True, box=SIMPLE_HEAD)
     table.add_column("role")
     for column in ("ok", "failed", "tokens", "USD"):
         table.add_column(column, justify="right")

@@ -1,0 +1,74 @@
+"""Regenerate what the docs show of the program: the command reference and the screenshot.
+
+`make docs` runs it. The screenshot is of a real GRPO run on the embedded default.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+from simia_tui.app import Dashboard
+from simia_tui.feed import Feed
+
+import simia_async
+
+DOCS = Path(__file__).parent
+COMMANDS = (
+    "",
+    "demo",
+    "generate",
+    "export",
+    "report",
+    "train sft",
+    "train rl",
+    "eval",
+)
+
+
+def command_reference() -> str:
+    """Every command's help, as it prints it."""
+    parts = ["# Command reference\n\nWritten by `make docs` from the program itself.\n"]
+    for command in COMMANDS:
+        run = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
+        done = subprocess.run(  # noqa: S603
+            [*run, *command.split(), "--help"],
+            env={**os.environ, "TERM": "dumb", "COLUMNS": "92", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        usage = done.stdout.replace("-c ", "simia ", 1)
+        lines = "\n".join(line.rstrip() for line in usage.strip().splitlines())
+        parts.append(f"## simia {command}".rstrip() + f"\n\n```\n{lines}\n```\n")
+    return "\n".join(parts)
+
+
+async def screenshot(directory: Path) -> str:
+    """The dashboard on a run of eight small GRPO steps, as SVG."""
+    run = directory / "rl.db"
+    await simia_async.train_rl(run=run, steps=8, groups=4, group_size=4, learning_rate=5e-4)
+    feed = Feed(run)
+    async with Dashboard(feed, Path("runs/rl.db")).run_test(size=(110, 36)) as pilot:
+        for _ in range(100):
+            await pilot.pause(0.05)
+            if pilot.app.query("#rollout-reward_mean Sparkline").first().display:
+                break
+        await pilot.pause(0.5)
+        svg = pilot.app.export_screenshot(title="simia-tui runs/rl.db")
+    feed.close()
+    return svg
+
+
+def main() -> None:
+    """Write both files."""
+    (DOCS / "reference" / "cli.md").write_text(command_reference())
+    with tempfile.TemporaryDirectory() as directory:
+        svg = anyio.run(screenshot, Path(directory))
+    (DOCS / "dashboard.svg").write_text(svg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The examples run as they stand."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(example: str, directory: Path) -> str:
+    command = [sys.executable, str(EXAMPLES / example)]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_generate(tmp_path: Path) -> None:
+    said = run("generate.py", tmp_path)
+    assert "kept 32" in said
+    assert "assistant:" in said
+
+
+@pytest.mark.soak
+def test_train_in_simulation(tmp_path: Path) -> None:
+    said = run("train_in_simulation.py", tmp_path)
+    assert "step 1: reward" in said
+    assert "needs action" in said
