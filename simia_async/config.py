@@ -25,6 +25,8 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     api_key_env: str = "OPENAI_API_KEY"
     max_in_flight: int = 64
     requests_per_minute: float | None = None
+    usd_per_million_in: float | None = None
+    usd_per_million_out: float | None = None
 
     def __post_init__(self) -> None:
         if self.base_url and not self.model:

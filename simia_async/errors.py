@@ -2,7 +2,8 @@
 
     SimiaError                  the root; its text is one sentence a user can act on
     ├── UsageError              bad input: a file, a field, a flag (exit code 2)
-    │   └── ConfigError         a setting is missing or contradicts another
+    │   ├── ConfigError         a setting is missing or contradicts another
+    │   └── UnknownModel        no model of this name is loaded
     ├── StoreError              the record: locked, too new, damaged, not writable
     ├── RenderError             a conversation cannot be turned into token ids and back
     ├── EndpointError           a model's endpoint did not give an answer
@@ -32,6 +33,7 @@ __all__ = [
     "RenderError",
     "SimiaError",
     "StoreError",
+    "UnknownModel",
     "UsageError",
     "single_error",
 ]
@@ -43,6 +45,10 @@ class UsageError(SimiaError):
 
 class ConfigError(UsageError):
     """A setting is missing or contradicts another."""
+
+
+class UnknownModel(UsageError):
+    """No model of this name is loaded."""
 
 
 class RenderError(SimiaError):
@@ -66,6 +72,9 @@ class EndpointUnavailable(EndpointError):
 
 class EndpointRefused(EndpointError):
     """The endpoint understood the request and said no; asking again would not help."""
+
+    status: int | None = None
+    """HTTP status; None where no answer came (no such host, not a URL)."""
 
 
 class BadReply(EndpointError):

@@ -28,6 +28,8 @@ def evaluate(
     api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
     max_in_flight: options.MaxInFlight = 64,
     rpm: options.Rpm = None,
+    usd_in: options.UsdIn = None,
+    usd_out: options.UsdOut = None,
     as_json: AsJson = False,
 ) -> None:
     """Play held-out tasks with the base and with adapters; count by the world's exact check."""
@@ -40,7 +42,9 @@ def evaluate(
             tasks=tasks,
             temperature=temperature,
             seed=seed,
-            simulator=options.simulator(simulator_model, base_url, api_key_env, max_in_flight, rpm),
+            simulator=options.simulator(
+                simulator_model, base_url, api_key_env, max_in_flight, rpm, usd_in, usd_out
+            ),
         )
         with progress_bar("evaluate", hidden=as_json) as bar:
 

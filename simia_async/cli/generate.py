@@ -35,6 +35,8 @@ def generate(
     api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
     max_in_flight: options.MaxInFlight = 64,
     rpm: options.Rpm = None,
+    usd_in: options.UsdIn = None,
+    usd_out: options.UsdOut = None,
     as_json: AsJson = False,
 ) -> None:
     """Amplify seed conversations into many (Simia-SFT).
@@ -51,7 +53,9 @@ def generate(
             keep_failed=keep_failed,
             declare_tools=tuple(declare_tool or ()),
             seed=seed,
-            simulator=options.simulator(simulator_model, base_url, api_key_env, max_in_flight, rpm),
+            simulator=options.simulator(
+                simulator_model, base_url, api_key_env, max_in_flight, rpm, usd_in, usd_out
+            ),
         )
         with progress_bar("generate", hidden=as_json) as bar:
 

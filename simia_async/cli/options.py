@@ -46,10 +46,22 @@ Rpm = Annotated[
     float | None,
     typer.Option("--rpm", min=1, help="Requests a minute to the simulator. Default: no limit."),
 ]
+UsdIn = Annotated[
+    float | None, typer.Option("--usd-in", min=0, help="Its price of a million tokens in.")
+]
+UsdOut = Annotated[
+    float | None, typer.Option("--usd-out", min=0, help="Its price of a million tokens out.")
+]
 
 
 def simulator(
-    model: str | None, base_url: str | None, key_env: str, in_flight: int, rpm: float | None
+    model: str | None,
+    base_url: str | None,
+    key_env: str,
+    in_flight: int,
+    rpm: float | None,
+    usd_in: float | None,
+    usd_out: float | None,
 ) -> SimulatorConfig:
     """The simulator's settings. A base URL from the environment alone changes nothing."""
     return SimulatorConfig(
@@ -58,6 +70,8 @@ def simulator(
         api_key_env=key_env,
         max_in_flight=in_flight,
         requests_per_minute=rpm,
+        usd_per_million_in=usd_in,
+        usd_per_million_out=usd_out,
     )
 
 

@@ -38,7 +38,8 @@ def print_report(path: Path) -> None:
             stdout.print(outcomes)
         calls = Table("role", "ok", "failed", "tokens in", "tokens out", "USD", title="LLM calls")
         for role, good, bad, tokens_in, tokens_out, cost in reader.usage():
-            calls.add_row(role, str(good), str(bad), str(tokens_in), str(tokens_out), f"{cost:.2f}")
+            usd = "–" if cost is None else f"{cost:.2f}"
+            calls.add_row(role, str(good), str(bad), str(tokens_in), str(tokens_out), usd)
         if calls.row_count:
             stdout.print(calls)
         for adapter in reader.adapters():

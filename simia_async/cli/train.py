@@ -77,6 +77,8 @@ def rl(
     api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
     max_in_flight: options.MaxInFlight = 64,
     rpm: options.Rpm = None,
+    usd_in: options.UsdIn = None,
+    usd_out: options.UsdOut = None,
     as_json: AsJson = False,
 ) -> None:
     """GRPO on rollouts in the simulated world (Simia-RL)."""
@@ -91,7 +93,9 @@ def rl(
             group_size=group_size,
             learning_rate=learning_rate,
             seed=seed,
-            simulator=options.simulator(simulator_model, base_url, api_key_env, max_in_flight, rpm),
+            simulator=options.simulator(
+                simulator_model, base_url, api_key_env, max_in_flight, rpm, usd_in, usd_out
+            ),
         )
         place = path or default_path("rl")
         with progress_bar("train rl", hidden=as_json) as bar:

@@ -114,7 +114,7 @@ class ChatClient:
         except (BadReply, RateLimited):
             return
         except EndpointRefused as error:
-            if "HTTP 404" not in str(error) and "HTTP 405" not in str(error):
+            if error.status not in (404, 405):
                 raise
 
     async def chat(
@@ -280,7 +280,9 @@ class ChatClient:
             return EndpointUnavailable(said)
         if response.status in (401, 403):
             said += f" (key from {self.endpoint.api_key_env}: {'set' if self._key else 'not set'})"
-        return EndpointRefused(said)
+        refused = EndpointRefused(said)
+        refused.status = response.status
+        return refused
 
     def _quote(self, answer: bytes) -> str:
         """The start of an error body. A provider may echo the key: it is taken out."""

@@ -22,15 +22,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Limit of one attempt."""
     retry_budget_s: float = 120.0
     """Time from the first failure of a call until it is given up."""
-    usd_per_million_in: float = 0.0
-    usd_per_million_out: float = 0.0
+    usd_per_million_in: float | None = None
+    usd_per_million_out: float | None = None
+    """Prices of a million tokens; None: not known, and so no cost either."""
 
     def api_key(self) -> str | None:
         """The key, read now; None where the variable is not set (local servers need none)."""
         return os.environ.get(self.api_key_env) or None
 
-    def cost_usd(self, tokens_in: int, tokens_out: int) -> float:
-        """Price of a call."""
-        return (
-            tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out
-        ) / 1_000_000
+    def cost_usd(self, tokens_in: int, tokens_out: int) -> float | None:
+        """Price of a call; None where prices are not known."""
+        if self.usd_per_million_in is None or self.usd_per_million_out is None:
+            return None
+        in_usd, out_usd = tokens_in * self.usd_per_million_in, tokens_out * self.usd_per_million_out
+        return (in_usd + out_usd) / 1_000_000

@@ -15,7 +15,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, DynamicCache, PreTrainedModel
 
-from simia_async.errors import UsageError
+from simia_async.errors import UnknownModel, UsageError
 from simia_async.models import policy_name
 
 MAX_BATCH = 64
@@ -77,9 +77,9 @@ class Engine:
         return [policy_name(0), *self.adapters]
 
     def sample(self, request: SampleRequest) -> "Future[Sampled | None]":
-        """Queue a request. Raises `UsageError` if its model is unknown or it does not fit."""
+        """Queue a request. Raises `UnknownModel`, or `UsageError` if it does not fit."""
         if request.model not in self.models:
-            raise UsageError(f"no model {request.model!r}; loaded: {', '.join(self.models)}")
+            raise UnknownModel(f"no model {request.model!r}; loaded: {', '.join(self.models)}")
         if not request.prompt_ids:
             raise UsageError("the prompt is empty")
         if len(request.prompt_ids) + request.max_tokens > self.context:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from simia_async.errors import SimiaError, UsageError
+from simia_async.errors import SimiaError, UnknownModel, UsageError
 from simia_async.inference.engine import Engine, Sampled, SampleRequest
 from simia_async.models import check_adapter
 from simia_async.rendering.renderer import Renderer
@@ -36,7 +36,7 @@ class _UnloadRequest(msgspec.Struct):
     lora_name: str
 
 
-class Endpoint:
+class PolicyServer:
     """Handlers of the routes."""
 
     def __init__(self, engine: Engine) -> None:
@@ -111,7 +111,7 @@ async def _errors_as_json(request: web.Request, handler: Any) -> web.StreamRespo
     except msgspec.DecodeError as error:
         return error_response(400, f"{request.path}: {error}")
     except UsageError as error:
-        return error_response(404 if "no model" in str(error) else 400, str(error))
+        return error_response(404 if isinstance(error, UnknownModel) else 400, str(error))
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def main() -> None:
     except (SimiaError, OSError, ValueError) as error:
         pipe.fail(UsageError(f"{arguments.model}: cannot be loaded: {error}"))
         return
-    asyncio.run(serve_on_loopback(Endpoint(engine).app(), arguments.port, pipe))
+    asyncio.run(serve_on_loopback(PolicyServer(engine).app(), arguments.port, pipe))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ async def connect_simulator(config: SimulatorConfig, report: Report) -> AsyncIte
             api_key_env=config.api_key_env,
             max_in_flight=config.max_in_flight,
             requests_per_minute=config.requests_per_minute,
+            usd_per_million_in=config.usd_per_million_in,
+            usd_per_million_out=config.usd_per_million_out,
         )
         async with ChatClient.connect(endpoint) as client:
             await client.check()

@@ -131,8 +131,8 @@ class Reader:
         )
         return Counter({(status, cause): n for status, cause, n in rows})
 
-    def usage(self) -> list[tuple[str, int, int, int, int, float]]:
-        """Per role: calls, failed attempts, tokens in, tokens out, cost in USD."""
+    def usage(self) -> list[tuple[str, int, int, int, int, float | None]]:
+        """Per role: calls, failed attempts, tokens in, tokens out, cost in USD if known."""
         return self._database.execute(
             "SELECT role, sum(status = 'ok'), sum(status != 'ok'), sum(tokens_in),"
             " sum(tokens_out), sum(cost_usd) FROM calls GROUP BY role ORDER BY role"

@@ -118,7 +118,8 @@ class CallRecord(msgspec.Struct, frozen=True):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = None
+    """None where prices are not known."""
     error: str | None = None
     created_at: float = msgspec.field(default_factory=time.time)
 

@@ -47,7 +47,7 @@ CREATE TABLE calls (
     trajectory_id INTEGER, role TEXT NOT NULL, endpoint TEXT NOT NULL, model TEXT NOT NULL,
     attempt INTEGER NOT NULL, status TEXT NOT NULL, latency_s REAL NOT NULL,
     tokens_in INTEGER NOT NULL, tokens_out INTEGER NOT NULL, tokens_cached INTEGER NOT NULL,
-    cost_usd REAL NOT NULL, error TEXT, created_at REAL NOT NULL
+    cost_usd REAL, error TEXT, created_at REAL NOT NULL
 );
 CREATE TABLE metrics (
     step INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, created_at REAL NOT NULL

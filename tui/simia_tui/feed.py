@@ -26,7 +26,7 @@ class Usage(msgspec.Struct, frozen=True):
     failed: int
     tokens_in: int
     tokens_out: int
-    cost_usd: float
+    cost_usd: float | None
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -82,5 +82,6 @@ def _usage(snapshot: Snapshot) -> Table:
         table.add_column(column, justify="right")
     for usage in snapshot.usage:
         tokens = f"{(usage.tokens_in + usage.tokens_out) / 1000:.0f}k"
-        table.add_row(usage.role, str(usage.ok), str(usage.failed), tokens, f"{usage.cost_usd:.2f}")
+        cost = "–" if usage.cost_usd is None else f"{usage.cost_usd:.2f}"
+        table.add_row(usage.role, str(usage.ok), str(usage.failed), tokens, cost)
     return table
