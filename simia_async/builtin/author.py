@@ -16,8 +16,8 @@ from simia_async.messages import FunctionCall, Message, ToolCall
 
 _DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)\b")
 _USER_ID = re.compile(r"\b[a-z]+(?:_[a-z]+)?_\d+\b")
-_CODE = re.compile(r"#?\b(?=\w*\d)(?=\w*[A-Za-z])[A-Za-z]\w{3,}\b")
-"""Identifiers that mix letters and digits: W1234, HAT069, card_123, credit_card_4421486."""
+_CODE = re.compile(r"#?\b(?:(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{4,}|(?=(?:\w*\d){2})[A-Za-z]\w{3,})\b")
+"""Identifiers that mix letters and digits: W1234, SI5UKW, 4WQ150, card_123. Not address1."""
 _NUMBER = re.compile(r"(?<![\w.])\d{2,3}(?![\w.]\d)")
 
 _OPENINGS = ("", "", "Hi, ", "Hello, ", "Hey there, ", "Good morning, ", "Excuse me, ")
@@ -60,7 +60,7 @@ def retell(seed: list[Message], request_seed: int, *, scripted_world: bool) -> l
         except ValueError:
             return match.group()
 
-    new_id = consistently(lambda old: _new_id(rng, old))
+    new_id = consistently(lambda old: _new_id(rng, old, rename=scripted_world))
     new_number = consistently(lambda old: _number(rng, len(old)))
 
     def rewrite(text: str) -> str:
@@ -91,15 +91,18 @@ def retell(seed: list[Message], request_seed: int, *, scripted_world: bool) -> l
     return told
 
 
-def _new_id(rng: random.Random, old: str) -> str:
-    """`old` with other digits, and another first name if it starts with one.
+def _new_id(rng: random.Random, old: str, *, rename: bool) -> str:
+    """`old` with other digits and, with `rename`, another first name if it starts with one.
+
+    Names are only changed in scripted worlds: elsewhere they stand in places that do not look
+    like ids, which would then disagree.
 
     Its last number is one of train tasks: held-out ones are the multiples of `HELDOUT_MODULUS`.
     """
     head, digits = re.findall(r"\A(.*?)(\d*)\Z", old, flags=re.DOTALL)[0]
     head = re.sub(r"\d", lambda _: str(rng.randrange(10)), head)
     name = re.match(r"[a-z]+", head)
-    if name and name.group() in FIRST_NAMES:
+    if rename and name and name.group() in FIRST_NAMES:
         head = rng.choice(FIRST_NAMES) + head[name.end() :]
     if not digits:
         return head
