@@ -47,7 +47,7 @@ class Script:
         self.bodies: list[Any] = []
         self.keys: list[str | None] = []
 
-    async def __call__(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         self.bodies.append(msgspec.json.decode(await request.read() or b"null"))
         self.keys.append(request.headers.get("Authorization"))
         return web.Response(**self.answers[min(len(self.bodies), len(self.answers)) - 1])
@@ -58,9 +58,12 @@ async def start() -> AsyncIterator[Start]:
     """Serves a handler until the test ends; gives the endpoint."""
     async with AsyncExitStack() as stack:
 
-        async def start_server(handler: Handler, path: str = "", **settings: Any) -> Endpoint:
+        async def start_server(
+            answers: Script | Handler, path: str = "/v1/chat/completions", **settings: Any
+        ) -> Endpoint:
             app = web.Application()
-            app.router.add_route("*", path or "/v1/chat/completions", handler)
+            handler = answers.answer if isinstance(answers, Script) else answers
+            app.router.add_route("*", path, handler)
             server = TestServer(app)
             stack.push_async_callback(server.close)
             await server.start_server()
@@ -153,7 +156,7 @@ async def test_a_dropped_connection_is_tried_again(start: Start) -> None:
     script = Script(OK, OK)
 
     async def drop_the_first(request: web.Request) -> web.Response:
-        answer = await script(request)
+        answer = await script.answer(request)
         if len(script.bodies) == 1:
             assert request.transport is not None
             request.transport.abort()
@@ -235,9 +238,10 @@ async def test_a_key_that_the_server_echoes_goes_nowhere(
 
 
 async def test_check_tells_of_a_wrong_key(start: Start) -> None:
-    endpoint = await start(Script({"status": 401}), path="/v1/models")
+    # Another status in its words is not the one that it answered with.
+    endpoint = await start(Script({"status": 401, "text": "HTTP 404"}), path="/v1/models")
     async with ChatClient.connect(endpoint) as client:
-        with pytest.raises(EndpointRefused, match=r"HTTP 401.*OPENAI_API_KEY: not set"):
+        with pytest.raises(EndpointRefused, match=r"HTTP 401: .*OPENAI_API_KEY: not set"):
             await client.check()
 
 
@@ -375,5 +379,5 @@ async def test_a_world_without_rules_is_an_unprocessable_entity_to_openai(
     async with openai.AsyncOpenAI(
         base_url=scripted_simulator, api_key="none", max_retries=0
     ) as client:
-        with pytest.raises(openai.UnprocessableEntityError, match="no rules for .*airline"):
+        with pytest.raises(openai.UnprocessableEntityError, match=r"no rules for .*airline"):
             await client.chat.completions.create(model="any", messages=prompt)

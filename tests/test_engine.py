@@ -15,7 +15,7 @@ from simia_async.clients import ChatClient, Endpoint  # noqa: E402
 from simia_async.config import TINY  # noqa: E402
 from simia_async.errors import EndpointRefused, UsageError  # noqa: E402
 from simia_async.inference.engine import Engine, Sampled, SampleRequest  # noqa: E402
-from simia_async.inference.server import Endpoint as PolicyEndpoint  # noqa: E402
+from simia_async.inference.server import PolicyServer  # noqa: E402
 from simia_async.models import model_directory  # noqa: E402
 from simia_async.rendering.renderer import Renderer  # noqa: E402
 from simia_async.training.adapters import attach_adapter, publish_adapter  # noqa: E402
@@ -112,7 +112,7 @@ def test_what_cannot_be_sampled_is_refused(
 
 
 async def test_the_endpoint_speaks_the_protocol(adapter: Path) -> None:
-    server = TestServer(PolicyEndpoint(Engine(MODEL, RENDERER.eos_id)).app())
+    server = TestServer(PolicyServer(Engine(MODEL, RENDERER.eos_id)).app())
     await server.start_server()
     base_url = f"http://127.0.0.1:{server.port}/v1"
     try:
