@@ -73,11 +73,28 @@ class SftConfig(msgspec.Struct, frozen=True, kw_only=True):
         _at_least_one("lora_rank", self.lora_rank)
 
 
-class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Simia-RL: GRPO on rollouts in the simulated world. On-policy: rollouts, then the step."""
+class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What training and evaluation by rollouts have in common."""
 
     environment: str = "mini-retail"
     model: str = TINY
+    max_turns: int = 14
+    """How often the policy may speak in a conversation."""
+    max_tokens: int = 110
+    """Limit of one turn of the policy."""
+    context: int = 1024
+    """Limit of a whole conversation, in tokens."""
+    seed: int = 0
+    simulator: SimulatorConfig = SimulatorConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("max_turns", "max_tokens", "context"):
+            _at_least_one(name, getattr(self, name))
+
+
+class GrpoConfig(RolloutConfig, frozen=True, kw_only=True):
+    """Simia-RL: GRPO on rollouts in the simulated world. On-policy: rollouts, then the step."""
+
     adapter: str | None = None
     """Adapter to start from, such as SFT's; None starts from the base."""
     steps: int = 3
@@ -88,15 +105,10 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True):
     clip_high: float = 0.28
     tokens_per_batch: int = 6000
     lora_rank: int = 16
-    max_turns: int = 14
-    max_tokens: int = 110
-    """Limit of one turn of the policy."""
-    context: int = 1024
-    seed: int = 0
-    simulator: SimulatorConfig = SimulatorConfig()
 
     def __post_init__(self) -> None:
-        for name in ("steps", "groups", "max_turns", "max_tokens"):
+        super().__post_init__()
+        for name in ("steps", "groups", "tokens_per_batch", "lora_rank"):
             _at_least_one(name, getattr(self, name))
         if self.group_size < 2:
             raise ConfigError(
@@ -104,20 +116,14 @@ class GrpoConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-class EvalConfig(msgspec.Struct, frozen=True, kw_only=True):
+class EvalConfig(RolloutConfig, frozen=True, kw_only=True):
     """Held-out evaluation with the world's exact check."""
 
-    environment: str = "mini-retail"
-    model: str = TINY
     adapters: tuple[str, ...] = ()
     """Adapter directories; the base is always evaluated too."""
     tasks: int = 60
     temperature: float = 0.0
-    max_turns: int = 14
-    max_tokens: int = 110
-    context: int = 1024
-    seed: int = 0
-    simulator: SimulatorConfig = SimulatorConfig()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _at_least_one("tasks", self.tasks)

@@ -7,12 +7,13 @@ from rich.table import Table
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
-from simia_async.config import TINY, EvalConfig
+from simia_async.config import TINY, EvalConfig, SimulatorConfig
 from simia_async.evaluation.shares import Share
 from simia_async.runs.evaluate import EvalProgress, EvalResult, run_evaluate
 from simia_async.runs.record import default_path
 
 
+@options.takes_simulator
 def evaluate(
     env: options.Env = "mini-retail",
     model: options.Model = TINY,
@@ -21,16 +22,14 @@ def evaluate(
     ] = None,
     tasks: Annotated[int, typer.Option(help="Held-out tasks.")] = 60,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
+    max_turns: options.MaxTurns = 14,
+    max_tokens: options.MaxTokens = 110,
+    context: options.Context = 1024,
     path: options.Run = None,
     seed: options.Seed = 0,
-    simulator_model: options.SimulatorModel = None,
-    base_url: options.BaseUrl = None,
-    api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
-    max_in_flight: options.MaxInFlight = 64,
-    rpm: options.Rpm = None,
-    usd_in: options.UsdIn = None,
-    usd_out: options.UsdOut = None,
     as_json: AsJson = False,
+    *,
+    simulator: SimulatorConfig,
 ) -> None:
     """Play held-out tasks with the base and with adapters; count by the world's exact check."""
 
@@ -41,10 +40,11 @@ def evaluate(
             adapters=tuple(adapter or ()),
             tasks=tasks,
             temperature=temperature,
+            max_turns=max_turns,
+            max_tokens=max_tokens,
+            context=context,
             seed=seed,
-            simulator=options.simulator(
-                simulator_model, base_url, api_key_env, max_in_flight, rpm, usd_in, usd_out
-            ),
+            simulator=simulator,
         )
         with progress_bar("evaluate", hidden=as_json) as bar:
 

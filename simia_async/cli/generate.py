@@ -7,13 +7,14 @@ import typer
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, stdout
-from simia_async.config import GenerateConfig
+from simia_async.config import GenerateConfig, SimulatorConfig
 from simia_async.errors import SimiaError
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
 from simia_async.runs.record import default_path
 from simia_async.synthesis.export import export_jsonl
 
 
+@options.takes_simulator
 def generate(
     env: options.Env = "mini-retail",
     seeds: Annotated[
@@ -22,7 +23,8 @@ def generate(
     ] = None,
     n: Annotated[int, typer.Option("-n", help="Trajectories to keep.")] = 64,
     keep_failed: Annotated[
-        bool, typer.Option(help="Also amplify seeds that failed their task (reward 0).")
+        bool,
+        typer.Option("--keep-failed", help="Also amplify seeds that failed their task (reward 0)."),
     ] = False,
     declare_tool: Annotated[
         list[str] | None,
@@ -30,19 +32,14 @@ def generate(
     ] = None,
     path: options.Run = None,
     seed: options.Seed = 0,
-    simulator_model: options.SimulatorModel = None,
-    base_url: options.BaseUrl = None,
-    api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
-    max_in_flight: options.MaxInFlight = 64,
-    rpm: options.Rpm = None,
-    usd_in: options.UsdIn = None,
-    usd_out: options.UsdOut = None,
     as_json: AsJson = False,
+    *,
+    simulator: SimulatorConfig,
 ) -> None:
     """Amplify seed conversations into many (Simia-SFT).
 
-    The simulator writes each as a whole, rules keep the sound ones. Run it again on the same
-    database to go on where it was cut off.
+    The simulator writes each as a whole; rules keep the sound ones.
+    Run it again on the same database to go on where it was cut off.
     """
 
     async def main() -> GenerateResult:
@@ -53,9 +50,7 @@ def generate(
             keep_failed=keep_failed,
             declare_tools=tuple(declare_tool or ()),
             seed=seed,
-            simulator=options.simulator(
-                simulator_model, base_url, api_key_env, max_in_flight, rpm, usd_in, usd_out
-            ),
+            simulator=simulator,
         )
         with progress_bar("generate", hidden=as_json) as bar:
 

@@ -8,7 +8,7 @@ import typer
 from simia_async.api import adapters_directory
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
-from simia_async.config import TINY, GrpoConfig, SftConfig
+from simia_async.config import TINY, GrpoConfig, SftConfig, SimulatorConfig
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
 from simia_async.runs.sft import SftResult, run_sft
@@ -59,6 +59,7 @@ def print_sft(result: SftResult) -> None:
 
 
 @app.command()
+@options.takes_simulator
 def rl(
     env: options.Env = "mini-retail",
     model: options.Model = TINY,
@@ -69,17 +70,15 @@ def rl(
     groups: Annotated[int, typer.Option(help="Groups a step, one task each.")] = 8,
     group_size: Annotated[int, typer.Option(help="Rollouts a group.")] = 8,
     learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 1e-3,
+    max_turns: options.MaxTurns = 14,
+    max_tokens: options.MaxTokens = 110,
+    context: options.Context = 1024,
     path: options.Run = None,
     out: options.Out = None,
     seed: options.Seed = 0,
-    simulator_model: options.SimulatorModel = None,
-    base_url: options.BaseUrl = None,
-    api_key_env: options.ApiKeyEnv = "OPENAI_API_KEY",
-    max_in_flight: options.MaxInFlight = 64,
-    rpm: options.Rpm = None,
-    usd_in: options.UsdIn = None,
-    usd_out: options.UsdOut = None,
     as_json: AsJson = False,
+    *,
+    simulator: SimulatorConfig,
 ) -> None:
     """GRPO on rollouts in the simulated world (Simia-RL)."""
 
@@ -92,10 +91,11 @@ def rl(
             groups=groups,
             group_size=group_size,
             learning_rate=learning_rate,
+            max_turns=max_turns,
+            max_tokens=max_tokens,
+            context=context,
             seed=seed,
-            simulator=options.simulator(
-                simulator_model, base_url, api_key_env, max_in_flight, rpm, usd_in, usd_out
-            ),
+            simulator=simulator,
         )
         place = path or default_path("rl")
         with progress_bar("train rl", hidden=as_json) as bar:
