@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -344,6 +345,11 @@ async def test_what_is_no_run_database_is_not_opened(
     with pytest.raises(StoreError, match=complaint):
         async with open_store(path):
             pass
+    # aiosqlite does not wait for the thread of a connection that could not be made, and that
+    # thread complains if the event loop is gone before it is.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join()
     if path.is_file():
         with pytest.raises(StoreError, match=complaint):
             Reader(path)
