@@ -36,6 +36,11 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
                 "--simulator-model also needs --base-url (or OPENAI_BASE_URL): where that model is"
             )
         _at_least_one("max_in_flight", self.max_in_flight)
+        if self.requests_per_minute is not None and self.requests_per_minute <= 0:
+            raise ConfigError(
+                f"requests_per_minute: found {self.requests_per_minute}; it must be above 0, or "
+                "left out for no limit"
+            )
 
 
 class GenerateConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -167,7 +167,10 @@ def test_both_shapes_may_stand_in_one_file(tmp_path: Path) -> None:
         (line(messages=HELLO) + '\n{"messages"', "line 2: Input data was truncated"),
         (line(messages=[{"content": "Hello"}]), r"line 1: .*`role`.*messages"),
         (line(messages=[{"role": "robot"}]), r"line 1: Invalid enum value 'robot'"),
-        (line(conversations=HELLO), "line 1: no conversation; expected `messages`"),
+        (
+            line(conversations=HELLO),
+            "line 1: no conversation in which an agent speaks; expected `messages`",
+        ),
         ("\n \n", "holds no conversation"),
     ],
 )

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -30,7 +29,14 @@ from simia_store import (
     TurnRecord,
     open_store,
 )
-from simia_store.schema import SCHEMA_VERSION, creation_script, from_row, insert_statement, to_row
+from simia_store.schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    creation_script,
+    from_row,
+    insert_statement,
+    to_row,
+)
 
 KEPT, REJECTED = TrajectoryStatus.KEPT, TrajectoryStatus.REJECTED
 
@@ -305,9 +311,10 @@ def test_a_full_disk_is_a_store_error_and_not_the_end_of_the_record(tmp_path: Pa
     assert turns[-1].message == {"content": "room again"}
 
 
-def foreign(path: Path, version: int) -> Path:
+def made(path: Path, application_id: int, version: int) -> Path:
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE recipes (name TEXT)")
+        database.execute(f"PRAGMA application_id = {application_id}")
         database.execute(f"PRAGMA user_version = {version}")
     return path
 
@@ -330,13 +337,14 @@ def within_a_file(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda path: foreign(path, SCHEMA_VERSION + 1), "newer simia-async .* upgrade"),
-        (lambda path: foreign(path, 0), "not of a simia-async run"),
+        (lambda p: made(p, APPLICATION_ID, SCHEMA_VERSION + 1), "newer simia-async .* upgrade"),
+        (lambda p: made(p, 0, 0), "not of a simia-async run"),
+        (lambda p: made(p, 0, SCHEMA_VERSION), "not of a simia-async run"),
         (not_sqlite, "not a run database: file is not a database"),
-        (folder, "cannot be opened"),
+        (folder, "is a directory"),
         (within_a_file, "cannot be made"),
     ],
-    ids=["newer", "other", "not-sqlite", "folder", "within-a-file"],
+    ids=["newer", "other", "other-of-our-version", "not-sqlite", "folder", "within-a-file"],
 )
 async def test_what_is_no_run_database_is_not_opened(
     tmp_path: Path, make: Callable[[Path], Path], complaint: str
@@ -345,11 +353,6 @@ async def test_what_is_no_run_database_is_not_opened(
     with pytest.raises(StoreError, match=complaint):
         async with open_store(path):
             pass
-    # aiosqlite does not wait for the thread of a connection that could not be made, and that
-    # thread complains if the event loop is gone before it is.
-    for thread in threading.enumerate():
-        if "_connection_worker_thread" in thread.name:
-            thread.join()
     if path.is_file():
         with pytest.raises(StoreError, match=complaint):
             Reader(path)

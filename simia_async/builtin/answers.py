@@ -27,7 +27,10 @@ class CannotAnswer(Exception):
 
 def answer(prompt: str, request_seed: int) -> Answer:
     """The answer to one prompt of the simulator's roles."""
-    sections = read_sections(prompt)
+    try:
+        sections = read_sections(prompt)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CannotAnswer(f"a section of the prompt is not JSON: {error}") from error
     environment = _section(sections, "environment", dict[str, Any])
     world = SCRIPTED_WORLDS.get(str(environment.get("name")))
     role = environment.get("role")
@@ -67,7 +70,12 @@ def _answer_call(world: World, state: dict[str, Any], history: list[Message]) ->
     arguments = arguments_of(calls[0])
     if arguments is None:
         raise CannotAnswer("the arguments of the tool call are not a JSON object")
-    outcome = world.call(state, calls[0].function.name, arguments)
+    try:
+        outcome = world.call(state, calls[0].function.name, arguments)
+    except (KeyError, StopIteration, TypeError) as error:
+        raise CannotAnswer(
+            f"the call of {calls[0].function.name} does not fit the world: {error!r}"
+        ) from error
     return ToolReply(outcome.observation, outcome.is_error, outcome.ops)
 
 

@@ -8,16 +8,19 @@ import random
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import msgspec
 
 from simia_async.builtin.templates import FIRST_NAMES, HELDOUT_MODULUS
 from simia_async.messages import FunctionCall, Message, ToolCall
 
-_DATE = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)\b")
-_USER_ID = re.compile(r"\b[a-z]+(?:_[a-z]+)?_\d+\b")
-_CODE = re.compile(r"#?\b(?:(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{4,}|(?=(?:\w*\d){2})[A-Za-z]\w{3,})\b")
-"""Identifiers that mix letters and digits: W1234, SI5UKW, 4WQ150, card_123. Not address1."""
+_DATE = re.compile(r"(?<!\d)20\d\d-\d\d-\d\d(?!\d)")
+_ID = re.compile(
+    r"\b(?:[a-z]+(?:_[a-z]+)?_\d+"  # mia_li_3668
+    r"|(?=[A-Z]*\d)(?=\d*[A-Z])[A-Z0-9]{4,}"  # W1234, SI5UKW, 4WQ150
+    r"|(?=(?:\w*\d){2})[A-Za-z]\w{3,})\b"  # credit_card_4421486, but not address1
+)
 _NUMBER = re.compile(r"(?<![\w.])\d{2,3}(?![\w.]\d)")
 
 _OPENINGS = ("", "", "Hi, ", "Hello, ", "Hey there, ", "Good morning, ", "Excuse me, ")
@@ -35,85 +38,124 @@ _SYNONYMS = (
 def retell(seed: list[Message], request_seed: int, *, scripted_world: bool) -> list[Message]:
     """A new conversation; the same for the same arguments.
 
-    In a scripted world short numbers are replaced as well: nothing there is computed from them.
-    Elsewhere they stay, because prices must still add up.
+    In a scripted world names and short numbers are replaced as well: nothing there is computed
+    from them. Elsewhere they stay: prices must still add up, and names stand in places that do not
+    look like names.
     """
     rng = random.Random(f"{request_seed}/{len(seed)}")
-    shift = timedelta(days=rng.randrange(1, 300))
-    new_names: dict[str, str] = {}
-
-    def consistently(replace: Callable[[str], str]) -> Callable[[re.Match[str]], str]:
-        def substitute(match: re.Match[str]) -> str:
-            old = match.group()
-            if old not in new_names:
-                new = replace(old)
-                while new in new_names.values():
-                    new = replace(old)
-                new_names[old] = new
-            return new_names[old]
-
-        return substitute
-
-    def shifted(match: re.Match[str]) -> str:
-        try:
-            return (date(*map(int, match.groups())) + shift).isoformat()
-        except ValueError:
-            return match.group()
-
-    new_id = consistently(lambda old: _new_id(rng, old, rename=scripted_world))
-    new_number = consistently(lambda old: _number(rng, len(old)))
-
-    def rewrite(text: str) -> str:
-        # Dates go first, and out of the way of the patterns that would see numbers in them.
-        dates: list[str] = []
-
-        def set_aside(match: re.Match[str]) -> str:
-            dates.append(shifted(match))
-            return f"\x00{chr(0xE000 + len(dates) - 1)}\x00"
-
-        text = _DATE.sub(set_aside, text)
-        text = _CODE.sub(new_id, _USER_ID.sub(new_id, text))
-        if scripted_world:
-            text = _NUMBER.sub(new_number, text)
-        return re.sub("\x00(.)\x00", lambda match: dates[ord(match[1]) - 0xE000], text)
-
+    cast = _Cast(rng, scripted_world=scripted_world)
     first_user = next((m for m in seed if m.role == "user"), None)
     told = []
     for message in seed:
-        content = rewrite(message.content) if message.content is not None else None
-        if message.role == "user" and content is not None:
+        content = cast.rewrite_document(message.content or "") if message.content else ""
+        if message.role == "user":
             content = _reword(rng, content, opening=message is first_user)
         calls = [
-            ToolCall(call.id, FunctionCall(call.function.name, rewrite(call.function.arguments)))
+            ToolCall(
+                call.id,
+                FunctionCall(call.function.name, cast.rewrite_document(call.function.arguments)),
+            )
             for call in message.tool_calls or ()
         ]
-        told.append(msgspec.structs.replace(message, content=content, tool_calls=calls or None))
+        told.append(
+            msgspec.structs.replace(
+                message,
+                content=None if message.content is None else content,
+                tool_calls=calls or None,
+            )
+        )
     return told
 
 
-def _new_id(rng: random.Random, old: str, *, rename: bool) -> str:
-    """`old` with other digits and, with `rename`, another first name if it starts with one.
+class _Cast:
+    """Who and what the new conversation is about: the same new value for the same old one."""
 
-    Names are only changed in scripted worlds: elsewhere they stand in places that do not look
-    like ids, which would then disagree.
+    def __init__(self, rng: random.Random, *, scripted_world: bool) -> None:
+        self._rng = rng
+        self._scripted_world = scripted_world
+        self._shift = timedelta(days=rng.randrange(1, 300))
+        self._new: dict[str, str] = {}
+        self._taken: set[str] = set()
 
-    Its last number is one of train tasks: held-out ones are the multiples of `HELDOUT_MODULUS`.
-    """
-    head, digits = re.findall(r"\A(.*?)(\d*)\Z", old, flags=re.DOTALL)[0]
-    head = re.sub(r"\d", lambda _: str(rng.randrange(10)), head)
-    name = re.match(r"[a-z]+", head)
-    if rename and name and name.group() in FIRST_NAMES:
-        head = rng.choice(FIRST_NAMES) + head[name.end() :]
-    if not digits:
-        return head
-    number = _number(rng, len(digits))
-    while len(digits) > 1 and int(number) % HELDOUT_MODULUS == 0:
-        number = _number(rng, len(digits))
-    return head + number
+    def rewrite_document(self, text: str) -> str:
+        """Rewrite text; where it is JSON, value by value, so that its escapes are left alone."""
+        try:
+            value = msgspec.json.decode(text, type=dict[str, Any] | list[Any])
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return self._rewrite(text)
+        rewritten = msgspec.json.encode(self._rewrite_value(value))
+        return msgspec.json.format(rewritten, indent=0).decode()
 
+    def _rewrite_value(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._rewrite(value)
+            case list():
+                return [self._rewrite_value(part) for part in value]
+            case dict():
+                # Keys may be ids, as in {"card_123": {…}}.
+                return {
+                    self._rewrite(key): self._rewrite_value(part) for key, part in value.items()
+                }
+            case int() if not isinstance(value, bool) and self._scripted_world:
+                return int(self._rewrite(str(value)))
+        return value
 
-def _number(rng: random.Random, digits: int) -> str:
-    return str(rng.randrange(10 ** (digits - 1), 10**digits))
+    def _rewrite(self, text: str) -> str:
+        # What is no date, id or number is left as it is; dates come first, because the other
+        # patterns would see numbers in them.
+        pieces = _DATE.split(text)
+        dates = _DATE.findall(text)
+        rewritten = [self._rewrite_words(piece) for piece in pieces]
+        shifted = [self._shifted(day) for day in dates]
+        return "".join(a + b for a, b in zip(rewritten, [*shifted, ""], strict=True))
+
+    def _rewrite_words(self, text: str) -> str:
+        text = _ID.sub(lambda match: self._renew(match.group(), self._new_id), text)
+        if self._scripted_world:
+            text = _NUMBER.sub(lambda match: self._renew(match.group(), self._new_number), text)
+        return text
+
+    def _shifted(self, day: str) -> str:
+        try:
+            return (date.fromisoformat(day) + self._shift).isoformat()
+        except ValueError:
+            return day
+
+    def _renew(self, old: str, draw: Callable[[str, int], str]) -> str:
+        """The new value of `old`. Two old ones never become the same: where short numbers run
+        out, longer ones are drawn.
+        """
+        extra_digits = 0
+        while old not in self._new:
+            for _ in range(50):
+                new = draw(old, extra_digits)
+                if new not in self._taken:
+                    self._new[old] = new
+                    self._taken.add(new)
+                    break
+            extra_digits += 1
+        return self._new[old]
+
+    def _new_id(self, old: str, extra_digits: int) -> str:
+        """`old` with other digits. Its last number is one of train tasks: held-out ones are the
+        multiples of `HELDOUT_MODULUS`.
+        """
+        head, digits = re.findall(r"\A(.*?)(\d*)\Z", old, flags=re.DOTALL)[0]
+        head = re.sub(r"\d", lambda _: str(self._rng.randrange(10)), head)
+        name = re.match(r"[a-z]+", head)
+        if self._scripted_world and name and name.group() in FIRST_NAMES:
+            head = self._rng.choice(FIRST_NAMES) + head[name.end() :]
+        if not digits:
+            return head
+        number = self._new_number(digits, extra_digits)
+        while len(digits) > 1 and int(number) % HELDOUT_MODULUS == 0:
+            number = self._new_number(digits, extra_digits)
+        return head + number
+
+    def _new_number(self, old: str, extra_digits: int) -> str:
+        digits = len(old) + extra_digits
+        return str(self._rng.randrange(10 ** (digits - 1), 10**digits))
 
 
 def _reword(rng: random.Random, text: str, *, opening: bool) -> str:

@@ -1,4 +1,6 @@
-"""Random worlds for pre-training the tiny base: none has `mini-retail`'s tools."""
+"""Random worlds for pre-training the tiny base. In none of them is an order cancelled, refunded or
+sent to another address, as in `mini-retail`.
+"""
 
 import random
 

@@ -29,7 +29,7 @@ async def chat_completions(request: web.Request) -> web.Response:
     """`POST /v1/chat/completions`. 400 for a malformed request, 422 for a prompt without rules."""
     try:
         body = msgspec.json.decode(await request.read(), type=_Request)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return error_response(400, f"not a chat completion request: {error}")
     prompt = next((m.content for m in body.messages if m.role == "user" and m.content), "")
     try:

@@ -52,8 +52,8 @@ class _Details(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _Details | None = None
 
 
@@ -185,9 +185,7 @@ class ChatClient:
             sleep=anyio.sleep,
             retry=tenacity.retry_if_exception_type((RateLimited, EndpointUnavailable, BadReply)),
             wait=_wait,
-            stop=tenacity.stop_any(
-                tenacity.stop_after_delay(self.endpoint.retry_budget_s), _MalformedTooOften()
-            ),
+            stop=_GiveUp(self.endpoint.retry_budget_s),
             reraise=True,
         )
         async for attempt in retrying:
@@ -195,13 +193,13 @@ class ChatClient:
                 # The slot is given back before the wait for the next attempt begins.
                 async with self.limiter.slot():
                     started = time.monotonic()
-                    error: EndpointError | None = None
+                    error: BaseException | None = None
                     usage = None
                     try:
-                        reply = _decode(await self._attempt("POST", path, payload), expected)
+                        reply = self._decode(await self._attempt("POST", path, payload), expected)
                         usage = reply.usage
                         return reply
-                    except EndpointError as failure:
+                    except BaseException as failure:  # a cancelled attempt is no success either
                         error = failure
                         raise
                     finally:
@@ -225,10 +223,11 @@ class ChatClient:
         attempt: int,
         latency_s: float,
         usage: _Usage,
-        error: EndpointError | None,
+        error: BaseException | None,
         trajectory_id: int | None,
     ) -> CallRecord:
         details = usage.prompt_tokens_details
+        tokens_in, tokens_out = usage.prompt_tokens or 0, usage.completion_tokens or 0
         return CallRecord(
             trajectory_id=trajectory_id,
             role=role,
@@ -237,10 +236,10 @@ class ChatClient:
             attempt=attempt,
             status=type(error).__name__ if error else "ok",
             latency_s=latency_s,
-            tokens_in=usage.prompt_tokens,
-            tokens_out=usage.completion_tokens,
+            tokens_in=tokens_in,
+            tokens_out=tokens_out,
             tokens_cached=(details.cached_tokens or 0) if details else 0,
-            cost_usd=self.endpoint.cost_usd(usage.prompt_tokens, usage.completion_tokens),
+            cost_usd=self.endpoint.cost_usd(tokens_in, tokens_out),
             error=str(error) if error else None,
         )
 
@@ -284,6 +283,16 @@ class ChatClient:
         refused.status = response.status
         return refused
 
+    def _decode(self, answer: bytes, expected: type[Body]) -> Body:
+        try:
+            body = msgspec.json.decode(answer, type=expected)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            start = self._quote(answer)[:60]
+            raise BadReply(f"not the JSON of a completion ({error}): {start!r}…") from error
+        if not body.choices:
+            raise BadReply("a completion without choices")
+        return body
+
     def _quote(self, answer: bytes) -> str:
         """The start of an error body. A provider may echo the key: it is taken out."""
         text = answer.decode(errors="replace")
@@ -292,17 +301,6 @@ class ChatClient:
         if self._key:
             text = text.replace(self._key, "…")
         return " ".join(text.split())[:300]
-
-
-def _decode(answer: bytes, expected: type[Body]) -> Body:
-    try:
-        body = msgspec.json.decode(answer, type=expected)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        start = answer[:60].decode(errors="replace")
-        raise BadReply(f"not the JSON of a completion ({error}): {start!r}…") from error
-    if not body.choices:
-        raise BadReply("a completion without choices")
-    return body
 
 
 _backoff = tenacity.wait_random_exponential(multiplier=0.25, max=20)
@@ -316,12 +314,26 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return max(asked, _backoff(state))
 
 
-class _MalformedTooOften(stop_base):
-    """Stop: the endpoint keeps breaking the protocol, so another attempt would not help."""
+class _GiveUp(stop_base):
+    """When one call has been tried enough.
+
+    The budget runs from the first failure, so that time spent waiting for a slot is not held
+    against the call, and a wait that would outlast it is not begun.
+    """
+
+    def __init__(self, budget_s: float) -> None:
+        self._budget_s = budget_s
+        self._first_failure: float | None = None
+        self._malformed = 0
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        now = time.monotonic()
+        if self._first_failure is None:
+            self._first_failure = now
         error = retry_state.outcome.exception() if retry_state.outcome else None
-        return isinstance(error, BadReply) and retry_state.attempt_number >= _MALFORMED_ATTEMPTS
+        self._malformed += isinstance(error, BadReply)
+        spent = now - self._first_failure + retry_state.upcoming_sleep
+        return spent > self._budget_s or self._malformed >= _MALFORMED_ATTEMPTS
 
 
 def _seconds(retry_after: str | None) -> float:

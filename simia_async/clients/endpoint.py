@@ -4,6 +4,8 @@ import os
 
 import msgspec
 
+from simia_async.errors import UsageError
+
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An OpenAI-compatible base URL and a model.
@@ -27,8 +29,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Prices of a million tokens; None: not known, and so no cost either."""
 
     def api_key(self) -> str | None:
-        """The key, read now; None where the variable is not set (local servers need none)."""
-        return os.environ.get(self.api_key_env) or None
+        """The key, read now; None where the variable is not set (local servers need none).
+
+        Raises `UsageError` if it holds what no HTTP header can.
+        """
+        key = os.environ.get(self.api_key_env, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise UsageError(f"{self.api_key_env}: holds characters that no key has")
+        return key or None
 
     def cost_usd(self, tokens_in: int, tokens_out: int) -> float | None:
         """Price of a call; None where prices are not known."""

@@ -1,11 +1,12 @@
 """An environment as data: the policy text the agent must follow, and the tools it may call."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import jsonpointer
 import jsonschema
 import msgspec
 from simia_store import EnvironmentRecord
@@ -77,10 +78,17 @@ def load_environment(name_or_directory: str) -> Environment:
             "directory with policy.md and tools.json"
         )
     manifest = _read_manifest(directory / "environment.toml")
+    tools = _read_tools(directory / "tools.json")
+    unknown = set(manifest.ending_tools) - {tool["function"]["name"] for tool in tools}
+    if unknown:
+        raise UsageError(
+            f"{directory}/environment.toml: `ending_tools` names {sorted(unknown)[0]!r}, which "
+            "tools.json does not declare"
+        )
     return Environment(
         name=manifest.name or directory.resolve().name,
         policy=_read(directory / "policy.md").strip(),
-        tools=_read_tools(directory / "tools.json"),
+        tools=tools,
         ending_tools=frozenset(manifest.ending_tools),
         directory=directory,
     )
@@ -108,6 +116,7 @@ def _read_tools(path: Path) -> list[ToolSchema]:
         tools = msgspec.json.decode(_read(path), type=list[ToolSchema])
     except msgspec.DecodeError as error:
         raise UsageError(f"{path}: expected a JSON list of tool schemas: {error}") from error
+    names = set()
     for index, tool in enumerate(tools):
         function = tool.get("function")
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -115,11 +124,36 @@ def _read_tools(path: Path) -> list[ToolSchema]:
                 f"{path}: tool {index}: no `function.name`; expected OpenAI function format, "
                 '{"type": "function", "function": {"name": …, "parameters": {…}}}'
             )
+        if function["name"] in names:
+            raise UsageError(f"{path}: tool {function['name']!r} is declared twice")
+        names.add(function["name"])
         try:
-            jsonschema.Draft202012Validator.check_schema(function.get("parameters", {}))
-        except jsonschema.SchemaError as error:
+            _check_schema(function.get("parameters", {}))
+        except ValueError as error:
             raise UsageError(
-                f"{path}: tool {function['name']!r}: `parameters` is no JSON Schema: "
-                f"{error.message}"
+                f"{path}: tool {function['name']!r}: `parameters` is no JSON Schema: {error}"
             ) from error
     return tools
+
+
+def _check_schema(schema: Any) -> None:
+    """Raise `ValueError` unless `schema` is a JSON Schema whose references lead somewhere in it."""
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(error.message) from error
+    for reference in _references(schema):
+        try:
+            jsonpointer.resolve_pointer(schema, reference.removeprefix("#"))
+        except jsonpointer.JsonPointerException as error:
+            raise ValueError(f"`$ref` {reference!r} leads to nothing within it") from error
+
+
+def _references(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        if isinstance(reference := schema.get("$ref"), str):
+            yield reference
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _references(part)

@@ -48,13 +48,13 @@ def load_seeds(path: Path) -> list[Seed]:
             parsed = msgspec.json.decode(line, type=_Line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: line {number}: {error}") from error
-        messages = parsed.messages or parsed.traj
+        messages = _trim(parsed.messages or parsed.traj or [])
         if not messages:
             raise UsageError(
-                f"{path}: line {number}: no conversation; expected `messages` (OpenAI chat "
-                "format) or `traj` (tau-bench)"
+                f"{path}: line {number}: no conversation in which an agent speaks; expected "
+                "`messages` (OpenAI chat format) or `traj` (tau-bench)"
             )
-        seeds.append(Seed(f"{path.stem}:{number}", _trim(messages), parsed.reward))
+        seeds.append(Seed(f"{path.stem}:{number}", messages, parsed.reward))
     if not seeds:
         raise UsageError(f"{path}: holds no conversation")
     return seeds
@@ -125,7 +125,7 @@ def infer_schema(name: str, seeds: Iterable[Seed]) -> ToolSchema:
                 if call.function.name == name:
                     arguments = _decode_arguments(seed, name, call.function.arguments)
                     calls += 1
-                    present.update(arguments)
+                    present.update(arguments.keys())
                     for key, value in arguments.items():
                         types[key].add(_JSON_TYPES.get(type(value), "null"))
     return {

@@ -108,7 +108,7 @@ async def _errors_as_json(request: web.Request, handler: Any) -> web.StreamRespo
     try:
         response: web.StreamResponse = await handler(request)
         return response
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         return error_response(400, f"{request.path}: {error}")
     except UsageError as error:
         return error_response(404 if isinstance(error, UnknownModel) else 400, str(error))

@@ -7,8 +7,9 @@ import msgspec
 
 from simia_async.messages import FunctionCall, ToolCall
 
-_CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
-_OPENING = "<tool_call>"
+_PIECE = re.compile(
+    r"(?P<thought><think>.*?(?:</think>|\Z))|<tool_call>\s*(?P<call>.*?)\s*</tool_call>", re.DOTALL
+)
 
 
 class _Written(msgspec.Struct):
@@ -27,17 +28,21 @@ class ParsedReply(msgspec.Struct, frozen=True):
 def parse_reply(text: str, id_prefix: str) -> ParsedReply:
     """Split sampled text. Call ids are `id_prefix` and a number.
 
-    A call that is not sound JSON makes a `problem` and no calls: nothing is guessed.
+    A call that is not sound JSON makes a `problem` and no calls: nothing is guessed. What stands
+    within `<think>` is thought, not done.
     """
-    calls = []
-    for number, match in enumerate(_CALL.finditer(text)):
+    calls: list[ToolCall] = []
+    for match in _PIECE.finditer(text):
+        if match["call"] is None:
+            continue
         try:
-            written = msgspec.json.decode(match[1], type=_Written)
-        except msgspec.DecodeError as error:
+            written = msgspec.json.decode(match["call"], type=_Written)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             return ParsedReply(text, [], f"malformed tool call: {error}")
         arguments = msgspec.json.encode(written.arguments).decode()
-        calls.append(ToolCall(f"{id_prefix}_{number}", FunctionCall(written.name, arguments)))
-    content = _CALL.sub("", text).strip()
-    if _OPENING in content:
+        call_id = f"{id_prefix}_{len(calls)}"
+        calls.append(ToolCall(call_id, FunctionCall(written.name, arguments)))
+    if "<tool_call>" in _PIECE.sub("", text):
         return ParsedReply(text, [], "malformed tool call: not closed by </tool_call>")
+    content = _PIECE.sub(lambda match: match["thought"] or "", text).strip()
     return ParsedReply(content, calls)

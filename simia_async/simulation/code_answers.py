@@ -13,7 +13,7 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | None:
     """The call's arguments; None if they are not a JSON object."""
     try:
         return msgspec.json.decode(call.function.arguments, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 

@@ -124,5 +124,10 @@ def _read(text: str, expected: type[Reply]) -> Reply:
         return msgspec.json.decode(text, type=expected)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
-        return msgspec.convert(json_repair.loads(text), expected)
+    except (msgspec.DecodeError, RecursionError):
+        repaired: Any = json_repair.loads(text)
+    try:
+        msgspec.json.encode(repaired)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.ValidationError(f"not text that can be stored: {error}") from error
+    return msgspec.convert(repaired, expected)

@@ -20,11 +20,13 @@ def apply_ops(state: dict[str, Any], ops: list[dict[str, Any]]) -> dict[str, Any
     if not ops:
         return state
     try:
-        patched: dict[str, Any] = jsonpatch.apply_patch(state, ops)
+        patched = jsonpatch.apply_patch(state, ops)
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
         raise BadReply(
             f"simulator, role tool: its change does not fit the state: {error}"
         ) from error
+    if not isinstance(patched, dict):
+        raise BadReply("simulator, role tool: its change replaces the whole state")
     return patched
 
 

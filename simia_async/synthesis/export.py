@@ -1,5 +1,6 @@
 """Export of what a run kept, as JSON lines in OpenAI chat format."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def export_jsonl(run: Path, out: Path) -> int:
         except OSError as error:
             raise UsageError(f"{out}: cannot be written: {error.strerror}") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
     if not count:
         raise UsageError(f"{run}: kept no trajectory; there is nothing to export")
     return count

@@ -92,7 +92,10 @@ def _mend(call: ToolCall, at: int) -> ToolCall:
     value: Any = json_repair.loads(call.function.arguments)
     if not isinstance(value, dict) or not value:
         raise Reject(f"turn {at}: the arguments of {call.function.name} are not a JSON object")
-    arguments = msgspec.json.encode(value).decode()
+    try:
+        arguments = msgspec.json.encode(value).decode()
+    except (UnicodeError, RecursionError) as error:
+        raise Reject(f"turn {at}: the arguments of {call.function.name}: {error}") from error
     return msgspec.structs.replace(call, function=FunctionCall(call.function.name, arguments))
 
 
@@ -139,8 +142,10 @@ _LEAKS = ("<environment>", "<tools>", "<seed>", "<state>", "<task>", "<history>"
 def no_leaked_prompt(messages: Messages, environment: Environment) -> Messages:
     """No tag of our prompts and no stop mark stands in the conversation."""
     for at, message in enumerate(messages):
+        calls = message.tool_calls or ()
+        texts = [message.content or "", *(call.function.arguments for call in calls)]
         for leak in _LEAKS:
-            if leak in (message.content or ""):
+            if any(leak in text for text in texts):
                 raise Reject(f"turn {at}: holds {leak}")
     return messages
 

@@ -11,6 +11,8 @@ class Ownership:
     """An exclusive `flock` on `<database>.lock`. Raises `StoreError` if another process owns it."""
 
     def __init__(self, database: Path) -> None:
+        if database.is_dir():
+            raise StoreError(f"{database}: is a directory; expected the path of a database")
         path = database.with_name(database.name + ".lock")
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -22,20 +22,9 @@ from simia_store.records import (
     TrajectoryStatus,
     TurnRecord,
 )
-from simia_store.schema import SCHEMA_VERSION, TABLES, from_row
+from simia_store.schema import IDENTITY, TABLES, check_identity, from_row
 
 R = TypeVar("R", bound=msgspec.Struct)
-
-
-def check_version(path: Path, version: int) -> None:
-    """Raise `StoreError` unless a database of this schema version can be used."""
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path}: was written by a newer simia-async (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}); upgrade simia-async"
-        )
-    if version < 1:
-        raise StoreError(f"{path}: is an SQLite database, but not of a simia-async run")
 
 
 class Reader:
@@ -52,13 +41,12 @@ class Reader:
                 isolation_level=None,
                 check_same_thread=False,
             )
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            empty = self._database.execute("SELECT count(*) = 0 FROM sqlite_master").fetchone()[0]
+            identity = [self._database.execute(query).fetchone()[0] for query in IDENTITY]
+            new = check_identity(path, *identity)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: not a run database: {error}") from error
-        if empty:
+        if new:
             raise StoreError(f"{path}: is empty; its run has not begun to write yet")
-        check_version(path, version)
 
     def __enter__(self) -> Self:
         return self

@@ -1,9 +1,12 @@
 """The schema, declared once: tables, how a record becomes a row, and how a row becomes a record."""
 
+from math import isfinite
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
+from simia_store.errors import StoreError
 from simia_store.records import (
     AdapterRecord,
     CallRecord,
@@ -18,6 +21,15 @@ from simia_store.records import (
 )
 
 SCHEMA_VERSION = 1
+APPLICATION_ID = 0x53494D49
+"""Says in the file's header whose database it is: "SIMI"."""
+
+IDENTITY = (
+    "PRAGMA application_id",
+    "PRAGMA user_version",
+    "SELECT count(*) FROM sqlite_master",
+)
+"""Queries whose answers are the arguments of `check_identity`."""
 
 DDL = """
 CREATE TABLE runs (
@@ -83,6 +95,23 @@ _KEYS = {
 """Tables whose records may be written again; the last one counts."""
 
 
+def check_identity(path: Path, application_id: int, version: int, objects: int) -> bool:
+    """Whether a database is new and empty.
+
+    Raises `StoreError` if it is not ours or comes from a newer version.
+    """
+    if objects == 0:
+        return True
+    if application_id != APPLICATION_ID:
+        raise StoreError(f"{path}: is an SQLite database, but not of a simia-async run")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: was written by a newer simia-async (schema {version}, this one knows "
+            f"{SCHEMA_VERSION}); upgrade simia-async"
+        )
+    return False
+
+
 def creation_script() -> str:
     """SQL of a new database, with a trigger a table that writes the event order."""
     triggers = [
@@ -93,7 +122,14 @@ def creation_script() -> str:
         for verb in ("INSERT", "UPDATE")
     ]
     return "\n".join(
-        ["BEGIN;", DDL, *triggers, f"PRAGMA user_version = {SCHEMA_VERSION};", "COMMIT;"]
+        [
+            "BEGIN;",
+            DDL,
+            *triggers,
+            f"PRAGMA application_id = {APPLICATION_ID};",
+            f"PRAGMA user_version = {SCHEMA_VERSION};",
+            "COMMIT;",
+        ]
     )
 
 
@@ -115,6 +151,8 @@ def to_row(record: Record) -> tuple[Any, ...]:
 
 
 def _column(value: Any) -> Any:
+    if isinstance(value, list) and any(isinstance(x, float) and not isfinite(x) for x in value):
+        raise ValueError("JSON has no infinite numbers and no NaN")
     if isinstance(value, (dict, list, tuple)):
         return msgspec.json.encode(value)
     return value

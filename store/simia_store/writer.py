@@ -14,9 +14,14 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from simia_store.errors import StoreError
 from simia_store.ownership import Ownership
-from simia_store.reader import check_version
 from simia_store.records import Record
-from simia_store.schema import creation_script, insert_statement, to_row
+from simia_store.schema import (
+    IDENTITY,
+    check_identity,
+    creation_script,
+    insert_statement,
+    to_row,
+)
 
 _QUEUE = 1000
 """Appends that may wait for a commit before callers are held back."""
@@ -26,7 +31,7 @@ class _Append:
     """Records that go into one transaction together, and the event that says they are in."""
 
     def __init__(self, records: tuple[Record, ...]) -> None:
-        self.records = records
+        self.rows = [(type(record), to_row(record)) for record in records]
         self.committed = anyio.Event()
         self.failure: Exception | None = None
 
@@ -50,7 +55,10 @@ class Store:
 
         Raises `StoreError` if they could not be written.
         """
-        append = _Append(records)
+        try:
+            append = _Append(records)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise StoreError(f"{self.path}: cannot be stored: {error}") from error
         try:
             await self._queue.send(append)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
@@ -100,17 +108,17 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     except sqlite3.Error as error:
         raise StoreError(f"{path}: cannot be opened: {error}") from error
     try:
+        identity = []
+        for query in IDENTITY:
+            async with database.execute(query) as cursor:
+                identity += list(await cursor.fetchone() or ())
+        # Nothing is changed in a file that turns out to be somebody else's.
+        new = check_identity(path, *identity)
         await database.execute("PRAGMA journal_mode = WAL")
         await database.execute("PRAGMA synchronous = NORMAL")
         await database.execute("PRAGMA journal_size_limit = 67108864")
-        async with database.execute("PRAGMA user_version") as cursor:
-            row = await cursor.fetchone()
-        async with database.execute("SELECT count(*) FROM sqlite_master") as cursor:
-            tables = await cursor.fetchone()
-        if tables is not None and tables[0] == 0:
+        if new:
             await database.executescript(creation_script())
-        else:
-            check_version(path, row[0] if row else 0)
     except sqlite3.Error as error:
         await database.close()
         raise StoreError(f"{path}: not a run database: {error}") from error
@@ -132,22 +140,24 @@ async def _write_all(
                     waiting.append(queue.receive_nowait())
                 except (anyio.WouldBlock, anyio.EndOfStream):
                     break
-            failure = await _commit(database, waiting)
+            if await _commit(database, waiting) is not None:
+                # One of them spoils the transaction: each gets its own, so that one fails alone.
+                for append in waiting:
+                    append.failure = await _commit(database, [append])
             for append in waiting:
-                append.failure = failure
                 append.committed.set()
 
 
 async def _commit(database: aiosqlite.Connection, appends: list[_Append]) -> Exception | None:
     """One transaction. Within it the order of records is kept; runs of one type go in at once."""
-    records = (record for append in appends for record in append.records)
+    rows = (row for append in appends for row in append.rows)
     try:
         await database.execute("BEGIN IMMEDIATE")
-        for record_type, same in groupby(records, type):
-            rows: list[tuple[Any, ...]] = [to_row(record) for record in same]
-            await database.executemany(insert_statement(record_type), rows)
+        for record_type, same in groupby(rows, lambda row: row[0]):
+            values: list[tuple[Any, ...]] = [row for _, row in same]
+            await database.executemany(insert_statement(record_type), values)
         await database.execute("COMMIT")
-    except (sqlite3.Error, ValueError) as error:
+    except Exception as error:  # whatever it is, those who wait must hear of it
         if database.in_transaction:
             await database.execute("ROLLBACK")
         return error
