@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from simia_store import Reader, RunStatus
+from simia_store import EnvironmentRecord, Reader, RunStatus, open_store
 
 import simia_async
 from simia_async.errors import ConfigError, UsageError
@@ -49,7 +49,9 @@ async def test_the_whole_loop(tmp_path: Path) -> None:
 async def test_data_without_trajectories_is_told_by_the_trainer(tmp_path: Path) -> None:
     """The sentence comes from the child, over its pipe."""
     run = tmp_path / "s.db"
-    data = (await simia_async.evaluate(run=tmp_path / "e.db", tasks=1)).run
+    data = tmp_path / "g.db"
+    async with open_store(data) as store:
+        await store.append(EnvironmentRecord("mini-retail", "policy", []))
     with pytest.raises(UsageError, match="kept no trajectory"):
         await simia_async.train_sft(data, run=run)
     with Reader(run) as reader:
