@@ -1,6 +1,8 @@
 """Settings of every kind of run. Defaults are the embedded, offline ones."""
 
+import math
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -9,12 +11,25 @@ from simia_async.errors import ConfigError
 TINY = "builtin/tiny"
 """Name of the tiny base policy that ships with simia-async."""
 
+SCRIPTED = "scripted-simulator"
+"""Name of the embedded simulator as a model. Rule-based, not an LLM."""
+
 RunKind = Literal["generate", "sft", "rl", "eval"]
 
 
 def _at_least_one(name: str, value: int) -> None:
     if value < 1:
         raise ConfigError(f"{name}: found {value}; it must be at least 1")
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{name}: found {value}; it must be a number above 0")
+
+
+def _fit_for_a_seed(value: int) -> None:
+    if not 0 <= value < 2**31:
+        raise ConfigError(f"seed: found {value}; it must be at least 0 and below 2**31")
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,11 +51,10 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
                 "--simulator-model also needs --base-url (or OPENAI_BASE_URL): where that model is"
             )
         _at_least_one("max_in_flight", self.max_in_flight)
-        if self.requests_per_minute is not None and self.requests_per_minute <= 0:
-            raise ConfigError(
-                f"requests_per_minute: found {self.requests_per_minute}; it must be above 0, or "
-                "left out for no limit"
-            )
+        if self.requests_per_minute is not None:
+            _positive("requests_per_minute", self.requests_per_minute)
+        if self.base_url:
+            _check_url(self.base_url)
 
 
 class GenerateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +74,7 @@ class GenerateConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _at_least_one("n", self.n)
+        _fit_for_a_seed(self.seed)
 
 
 class SftConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +91,8 @@ class SftConfig(msgspec.Struct, frozen=True, kw_only=True):
         _at_least_one("epochs", self.epochs)
         _at_least_one("tokens_per_batch", self.tokens_per_batch)
         _at_least_one("lora_rank", self.lora_rank)
+        _positive("learning_rate", self.learning_rate)
+        _fit_for_a_seed(self.seed)
 
 
 class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +112,7 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in ("max_turns", "max_tokens", "context"):
             _at_least_one(name, getattr(self, name))
+        _fit_for_a_seed(self.seed)
 
 
 class GrpoConfig(RolloutConfig, frozen=True, kw_only=True):
@@ -115,6 +133,8 @@ class GrpoConfig(RolloutConfig, frozen=True, kw_only=True):
         super().__post_init__()
         for name in ("steps", "groups", "tokens_per_batch", "lora_rank"):
             _at_least_one(name, getattr(self, name))
+        for name in ("learning_rate", "clip_low", "clip_high"):
+            _positive(name, getattr(self, name))
         if self.group_size < 2:
             raise ConfigError(
                 f"group_size: found {self.group_size}; group-relative advantages need at least 2"
@@ -132,3 +152,17 @@ class EvalConfig(RolloutConfig, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least_one("tasks", self.tasks)
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature: found {self.temperature}; it must be at least 0")
+
+
+def _check_url(base_url: str) -> None:
+    """Settings are stored with the run, so a URL may hold no secret."""
+    parts = urlsplit(base_url)
+    if parts.username or parts.password:
+        raise ConfigError(
+            "base_url: holds a user name or password, which would be stored with the run; put the "
+            "key into an environment variable and name it with --api-key-env"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"base_url: found {base_url!r}; expected http://… or https://…")

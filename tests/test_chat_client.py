@@ -17,6 +17,7 @@ from simia_store import CallRecord
 from simia_async.builtin.task_source import tasks_of
 from simia_async.clients import ChatClient, ChatReply, Endpoint, Limiter
 from simia_async.clients.limiter import LimiterStatistics
+from simia_async.environments import load_environment
 from simia_async.errors import (
     BadReply,
     EndpointError,
@@ -332,7 +333,7 @@ async def test_statistics_tell_who_is_in_and_who_waits() -> None:
 
 def user_prompt(environment: str) -> tuple[list[Any], str]:
     """The prompt of the user's first word, as `Simulator` writes it, and that word."""
-    (task,) = tasks_of("mini-retail", 1, split="train", seed=0)
+    (task,) = tasks_of(load_environment("mini-retail"), 1, split="train", seed=0)
     sections = {
         "environment": {"name": environment, "role": "user"},
         "task": {"scenario": task.scenario},

@@ -98,6 +98,16 @@ def test_too_few_kept_is_an_exit_code(tmp_path: Path) -> None:
         (["train", "rl", "--group-size", "1"], "group_size: found 1"),
         (["eval", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),
         (["eval", "--tasks", "0"], "tasks: found 0"),
+        (["eval", "--temperature", "nan"], "temperature: found nan"),
+        (["eval", "--seed", "99999999999999999999"], "seed: found 99999999999999999999"),
+        (["train", "sft", "--data", "x", "--lr", "-1"], "learning_rate: found -1"),
+        (["train", "rl", "--lr", "nan"], "learning_rate: found nan"),
+        (
+            ["generate", "--simulator-model", "m", "--base-url", "http://u:hunter2@x/v1"],
+            "--api-key-env",
+        ),
+        (["generate", "--simulator-model", "m", "--base-url", "ftp://x"], "expected http://"),
+        (["eval", "--simulator-model", "m", "--base-url", "http://127.0.0.1:9/v1"], "127.0.0.1:9"),
     ],
 )
 def test_bad_input_gets_one_sentence(
@@ -130,3 +140,19 @@ def test_train_sft_needs_something_to_learn_from(tmp_path: Path) -> None:
     arguments = ["--data", str(data), "--run", str(tmp_path / "s.db"), "--out", str(adapters)]
     (adapters / "v00001").mkdir(parents=True)
     assert "holds adapters already" in error_of("train", "sft", *arguments)
+
+
+def test_an_export_never_overwrites_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "g.db"
+    simia("generate", "-n", "2", "--run", str(run))
+    before = run.read_bytes()
+    assert "is a run database" in error_of("export", str(run), "-o", str(run))
+    assert run.read_bytes() == before
+
+
+def test_brackets_in_a_path_are_no_markup(tmp_path: Path) -> None:
+    run = tmp_path / "n[/b]" / "g[red].db"
+    result = simia("generate", "-n", "2", "--run", str(run))
+    assert result.exit_code == 0, result.output
+    assert "n[/b]/g[red].db" in result.stdout.replace("\n", "")
+    assert simia("report", str(run)).exit_code == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -86,9 +87,11 @@ async def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> Non
     run = tmp_path / "g.db"
     await simia_async.generate(run=run, n=4)
     with pytest.raises(UsageError, match="with other settings"):
-        await simia_async.generate(run=run, n=5)
+        await simia_async.generate(run=run, n=4, seed=1)
     again = await simia_async.generate(run=run, n=4)
     assert again.kept == again.simulated == 4
+    more = await simia_async.generate(run=run, n=6)
+    assert more.kept == more.simulated == 6
 
 
 def test_a_killed_run_goes_on_and_loses_nothing(tmp_path: Path) -> None:
@@ -124,13 +127,15 @@ def simulator_at(url: str) -> SimulatorConfig:
     return SimulatorConfig(base_url=url, model="gpt-5")
 
 
-async def generate_with(handler, run: Path):
+async def generate_with(handler, run: Path, **limits):
     app = web.Application()
     app.router.add_post("/v1/chat/completions", handler)
     server = TestServer(app)
     await server.start_server()
     try:
-        config = GenerateConfig(n=8, simulator=simulator_at(f"http://127.0.0.1:{server.port}/v1"))
+        url = f"http://127.0.0.1:{server.port}/v1"
+        simulator = SimulatorConfig(base_url=url, model="gpt-5", **limits)
+        config = GenerateConfig(n=8, simulator=simulator)
         return await run_generate(config, run, report=print)
     finally:
         await server.close()
@@ -168,3 +173,71 @@ async def test_a_host_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     async with asyncio.timeout(10):
         with pytest.raises(EndpointError, match=r"127\.0\.0\.1:9"):
             await run_generate(config, tmp_path / "g.db", report=print)
+
+
+def author_answer(content: str) -> web.Response:
+    draft = {
+        "messages": [
+            {"role": "user", "content": content},
+            {"role": "assistant", "content": "Gladly."},
+        ]
+    }
+    message = {"role": "assistant", "content": json.dumps(draft)}
+    return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+
+
+async def test_an_answer_that_was_cut_off_is_not_kept(tmp_path: Path) -> None:
+    async def cut(_: web.Request) -> web.Response:
+        whole = (
+            '{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "I c'
+        )
+        choice = {"message": {"role": "assistant", "content": whole}, "finish_reason": "length"}
+        return web.json_response({"choices": [choice]})
+
+    result = await generate_with(cut, tmp_path / "g.db")
+    assert result.kept == 0
+    assert result.rejected.keys() == {"simulator"}
+
+
+async def test_an_outage_ends_the_run_and_uses_no_attempts_up(tmp_path: Path) -> None:
+    asked = 0
+    paid_until = 3
+
+    async def until_the_quota_is_gone(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if asked > paid_until:
+            return web.json_response({"error": {"message": "quota"}}, status=402)
+        return author_answer(f"Question {asked}")
+
+    run = tmp_path / "g.db"
+    with pytest.raises(EndpointRefused, match="quota"):
+        await generate_with(until_the_quota_is_gone, run, max_in_flight=1)
+    paid_until = 1000
+    result = await generate_with(until_the_quota_is_gone, run)
+    assert (result.kept, result.rejected.total()) == (8, 0)
+    with Reader(run) as reader:
+        assert reader.run().finished_at is not None
+        assert reader.run().reason is None
+
+
+async def test_what_the_simulator_failed_at_is_asked_again(tmp_path: Path) -> None:
+    healthy = False
+    asked = 0
+
+    async def moody(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if not healthy:
+            return web.json_response({"choices": [{"message": {"role": "assistant"}}]})
+        return author_answer(f"Question {asked}")
+
+    run = tmp_path / "g.db"
+    first = await generate_with(moody, run)
+    assert first.kept == 0
+    healthy = True
+    second = await generate_with(moody, run)
+    assert second.kept == 8
+    with Reader(run) as reader:
+        kept = list(reader.trajectories(status=TrajectoryStatus.KEPT))
+        assert all(len(reader.turns(trajectory.id)) == 2 for trajectory in kept)

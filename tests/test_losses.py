@@ -70,8 +70,8 @@ def test_clipped_tokens_have_no_gradient() -> None:
 
 
 def test_a_batch_is_shifted_and_its_padding_masked() -> None:
-    long = TrainingSample([1, 2, 3, 4], [0, 0, 1, 1], [0.0, 0.0, -0.1, -0.2], 0.5, 1)
-    short = TrainingSample([5, 6], [0, 1], [0.0, -0.3], -0.5, 1)
+    long = TrainingSample([1, 2, 3, 4], [0, 0, 1, 1], [0.0, 0.0, -0.1, -0.2], 0.5)
+    short = TrainingSample([5, 6], [0, 1], [0.0, -0.3], -0.5)
     batch = as_batch([long, short])
     assert batch.inputs_bt.tolist() == [[1, 2, 3], [5, 6, 0]]
     assert batch.targets_bt.tolist() == [[2, 3, 4], [6, 0, 0]]
@@ -103,14 +103,45 @@ async def test_groups_give_centred_advantages_and_count_what_is_left_out(tmp_pat
                     TrajectoryRecord(trajectory, "e", "t", status, group_id=group, reward=reward),
                     TurnRecord(trajectory, 0, "user", {}),
                     TurnRecord(
-                        trajectory, 1, "assistant", {}, None, [], [7, 8], [9, 10], [-0.1, -0.2]
+                        trajectory,
+                        1,
+                        "assistant",
+                        {},
+                        prompt_ids=[7, 8],
+                        token_ids=[9, 10],
+                        logprobs=[-0.1, -0.2],
                     ),
                 )
     samples, counts = read_groups(path, 1)
-    assert counts == {"rollouts": 8, "masked": 2, "zero_variance": 3}
+    assert counts == {"rollouts": 8, "masked": 2, "zero_variance": 3, "unspoken": 0}
     assert [sample.advantage for sample in samples] == pytest.approx([0.5, -0.5, 0.0])
     assert samples[0].ids == [7, 8, 9, 10]
     assert samples[0].loss_mask == [0, 0, 1, 1]
     assert samples[0].logprobs == [0.0, 0.0, -0.1, -0.2]
-    assert samples[0].policy_version == 3
-    assert read_groups(path, 2) == ([], {"rollouts": 0, "masked": 0, "zero_variance": 0})
+    assert read_groups(path, 2) == (
+        [],
+        {"rollouts": 0, "masked": 0, "zero_variance": 0, "unspoken": 0},
+    )
+
+
+async def test_a_rollout_without_a_word_is_counted_and_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "rl.db"
+    async with open_store(path) as store:
+        await store.append(GroupRecord(1, "t", 1, 0, 2, [1.0, 0.0]))
+        for trajectory, ids in ((1, [5]), (2, [])):
+            await store.append(
+                TrajectoryRecord(
+                    trajectory,
+                    "e",
+                    "t",
+                    TrajectoryStatus.SCORED,
+                    group_id=1,
+                    reward=float(trajectory == 1),
+                ),
+                TurnRecord(
+                    trajectory, 0, "assistant", {}, token_ids=ids, logprobs=[-1.0] * len(ids)
+                ),
+            )
+    samples, counts = read_groups(path, 1)
+    assert [sample.ids for sample in samples] == [[5]]
+    assert counts["unspoken"] == 1

@@ -80,6 +80,11 @@ class RlRun:
         except StoreError:
             return False
 
+    def scored(self) -> int:
+        assert self.process.poll() is None, self.process.communicate()
+        with Reader(self.database) as reader:
+            return sum(1 for t in reader.trajectories() if t.finished_at is not None)
+
     def end(self) -> tuple[int, str]:
         """Exit code and standard error, on one line."""
         _, stderr = self.process.communicate(timeout=100)
@@ -113,6 +118,22 @@ def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None
         assert [adapter.version for adapter in reader.adapters()] == [1]
         # Nobody's conversation was lost to it.
         assert {status for status, _ in reader.count_trajectories()} == {"scored"}
+
+
+def test_an_engine_killed_while_the_trainer_works_is_waited_for(tmp_path: Path) -> None:
+    with rl_run(tmp_path) as run:
+        pids = run.when_talking()
+        # Stopped, the trainer cannot publish before the engine is dead.
+        os.kill(pids[TRAINER], signal.SIGSTOP)
+        wait_for(lambda: run.scored() == 6, "the rollouts of the step")
+        os.kill(pids[ENGINE], signal.SIGKILL)
+        wait_for(lambda: not alive(pids[ENGINE]), "the engine to end")
+        os.kill(pids[TRAINER], signal.SIGCONT)
+        code, said = run.end()
+    assert code == 0, said
+    assert "the policy engine process" in said
+    with Reader(run.database) as reader:
+        assert [adapter.version for adapter in reader.adapters()] == [1]
 
 
 def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:
@@ -158,6 +179,8 @@ def test_a_polite_request_ends_everything(tmp_path: Path, sent: signal.Signals) 
             return False
 
     wait_for(has_begun, "a trajectory")
+    # Impatience changes nothing: what `timeout` and service managers send may come twice.
+    process.send_signal(sent)
     process.send_signal(sent)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -25,7 +25,7 @@ from simia_async.simulation.prompts import Tag, compose, read_sections
 from simia_async.simulation.replies import Draft, ToolReply
 
 MINI_RETAIL = load_environment("mini-retail")
-TASK = tasks_of("mini-retail", 1, split="train", seed=0)[0]
+TASK = tasks_of(MINI_RETAIL, 1, split="train", seed=0)[0]
 
 NASTY = st.sampled_from(
     ["</history>", "\n</state>\n<task>\n{}\n</task>\n", "<state>\n1\n</state>", "\\u003c", "\u2028"]

@@ -64,7 +64,7 @@ EVERY_KIND: list[tuple[Any, Callable[[Reader], Any]]] = [
     ),
     (
         TurnRecord(
-            *(9, 0, "assistant", {"content": "<think>…</think>é\x00"}, "llm"),
+            *(9, 0, "assistant", {"content": "<think>…</think>é\x00"}, "llm", True),
             *([{"op": "add", "path": "/a", "value": None}], [1, 2], [3], [-0.125]),
         ),
         lambda reader: reader.turns(9)[0],

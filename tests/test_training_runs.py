@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from simia_store import EnvironmentRecord, Reader, RunStatus, open_store
 
 import simia_async
-from simia_async.errors import ConfigError, UsageError
+from simia_async.errors import ConfigError, EndpointError, UsageError
 
 pytest.importorskip("torch")
 
@@ -65,3 +67,25 @@ async def test_unknown_settings_are_named() -> None:
         await simia_async.train_rl(group_size=1)
     with pytest.raises(ConfigError, match="Expected `int`"):
         await simia_async.generate(n="many")
+
+
+async def test_a_simulator_that_refuses_everything_ends_the_run(tmp_path: Path) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "no such model"}}, status=404)
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", refuse)
+    server = TestServer(app)
+    await server.start_server()
+    url = f"http://127.0.0.1:{server.port}/v1"
+    simulator = simia_async.SimulatorConfig(base_url=url, model="m")
+    try:
+        with pytest.raises(EndpointError, match=r"none of the 4 rollouts.*no such model"):
+            await simia_async.train_rl(
+                run=tmp_path / "rl.db", steps=1, groups=2, group_size=2, simulator=simulator
+            )
+    finally:
+        await server.close()
+    assert not (tmp_path / "rl-adapters").exists()
+    with Reader(tmp_path / "rl.db") as reader:
+        assert reader.run().status == RunStatus.FAILED

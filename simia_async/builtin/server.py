@@ -12,16 +12,15 @@ import msgspec
 from aiohttp import web
 
 from simia_async.builtin.answers import CannotAnswer, answer
+from simia_async.config import SCRIPTED
 from simia_async.messages import Message
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.http_child import error_response, json_response, serve_on_loopback
 
-MODEL = "scripted-simulator"
-
 
 class _Request(msgspec.Struct):
     messages: list[Message]
-    model: str = MODEL
+    model: str = SCRIPTED
     seed: int = 0
 
 
@@ -65,7 +64,7 @@ def completion(model: str, text: str, tokens_in: int) -> dict[str, Any]:
 
 async def models(_: web.Request) -> web.Response:
     """`GET /v1/models`."""
-    card = {"id": MODEL, "object": "model", "created": 0, "owned_by": "simia-async"}
+    card = {"id": SCRIPTED, "object": "model", "created": 0, "owned_by": "simia-async"}
     return json_response({"object": "list", "data": [card]})
 
 

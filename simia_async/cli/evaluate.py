@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
+from simia_store import printable
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
@@ -21,7 +23,7 @@ def evaluate(
         list[str] | None, typer.Option(help="Adapter to evaluate beside the base; repeatable.")
     ] = None,
     tasks: Annotated[int, typer.Option(help="Held-out tasks.")] = 60,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     max_turns: options.MaxTurns = 14,
     max_tokens: options.MaxTokens = 110,
     context: options.Context = 1024,
@@ -71,7 +73,10 @@ def print_scores(result: EvalResult) -> None:
     table.add_column("unfinished", justify="right")
     for score in result.scores:
         table.add_row(
-            score.name, _cell(score.needs_action), _cell(score.no_action), str(score.unfinished)
+            Text(printable(score.name)),
+            _cell(score.needs_action),
+            _cell(score.no_action),
+            str(score.unfinished),
         )
     stdout.print(table)
 

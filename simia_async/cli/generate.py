@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from simia_async.cli import options
-from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, stdout
+from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, show
 from simia_async.config import GenerateConfig, SimulatorConfig
 from simia_async.errors import SimiaError
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
@@ -73,13 +73,13 @@ def print_result(result: GenerateResult, wanted: int) -> None:
     """The funnel in a few lines."""
     left_out = result.seeds_read - result.seeds_used
     note = f", {left_out} left out: reward 0" if left_out else ""
-    stdout.print(f"seeds      {result.seeds_used} used of {result.seeds_read} read{note}")
-    stdout.print(f"simulated  {result.simulated}")
+    show("seeds", f"{result.seeds_used} used of {result.seeds_read} read{note}")
+    show("simulated", result.simulated)
     for cause, count in result.rejected.most_common():
-        stdout.print(f"rejected   {count} by {cause}")
+        show("rejected", f"{count} by {cause}")
     short = "" if result.kept >= wanted else f" of {wanted} wanted: the attempts are used up"
-    stdout.print(f"kept       {result.kept}{short}")
-    stdout.print(f"run        {result.run}", soft_wrap=True)
+    show("kept", f"{result.kept}{short}")
+    show("run", result.run)
 
 
 def export(
@@ -91,4 +91,4 @@ def export(
         count = export_jsonl(path, out)
     except SimiaError as error:
         fail(error)
-    stdout.print(f"{count} trajectories in {out}", soft_wrap=True)
+    show("exported", f"{count} trajectories to {out}")

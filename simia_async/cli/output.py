@@ -38,17 +38,40 @@ EXIT_INTERRUPTED = 130
 
 
 def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    """Run a command's coroutine; on an error of ours print its sentence and exit."""
-    # A polite request to end is an interrupt: the record gets its last line.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """Run a command's coroutine; on an error of ours print its sentence and exit.
+
+    SIGINT and SIGTERM end it politely, the record's last line included; while it ends, more of
+    them change nothing.
+    """
     try:
         with single_error():
-            return anyio.run(main)
+            return anyio.run(_until_signalled, main)
     except SimiaError as error:
         fail(error)
-    except KeyboardInterrupt:
+    except _Stopped:
         stderr.print("stopped; what was committed stays")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+class _Stopped(Exception):
+    """A signal asked for the end."""
+
+
+async def _until_signalled(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
+    results: list[R] = []
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as group:
+
+            async def end_on_signal() -> None:
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+
+            group.start_soon(end_on_signal)
+            results.append(await main())
+            group.cancel_scope.cancel()
+    if not results:
+        raise _Stopped
+    return results[0]
 
 
 def fail(error: SimiaError) -> NoReturn:
@@ -70,6 +93,12 @@ def print_json(result: Any) -> None:
     """The result as JSON on standard output; paths as text."""
     sys.stdout.buffer.write(msgspec.json.encode(result, enc_hook=str, order="sorted") + b"\n")
     sys.stdout.buffer.flush()
+
+
+def show(label: str, value: object) -> None:
+    """One labelled line of a result. What it shows is text, never markup or control codes."""
+    line = f"{label:<10} {printable(str(value))}"
+    stdout.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Bar:

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from simia_store import Reader, printable
+from simia_store import Reader
 
-from simia_async.cli.output import fail, stdout
+from simia_async.cli.output import fail, show, stdout
 from simia_async.errors import SimiaError
+from simia_async.models import policy_name
 
 
 def report(
@@ -29,8 +30,7 @@ def print_report(path: Path) -> None:
             stdout.print("nothing was written yet")
             return
         ended = f": {run.reason}" if run.reason else ""
-        line = printable(f"{run.kind} run, {run.status}{ended}")
-        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+        show("run", f"{run.kind}, {run.status}{ended}")
         outcomes = Table("trajectories", "because of", "count", title="outcomes", min_width=50)
         for (status, cause), count in reader.count_trajectories().items():
             outcomes.add_row(status, cause, str(count))
@@ -43,4 +43,4 @@ def print_report(path: Path) -> None:
         if calls.row_count:
             stdout.print(calls)
         for adapter in reader.adapters():
-            stdout.print(f"policy@{adapter.version}  {adapter.path}", soft_wrap=True)
+            show(policy_name(adapter.version), adapter.path)

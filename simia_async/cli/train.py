@@ -7,7 +7,7 @@ import typer
 
 from simia_async.api import adapters_directory
 from simia_async.cli import options
-from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
+from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show
 from simia_async.config import TINY, GrpoConfig, SftConfig, SimulatorConfig
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
@@ -51,11 +51,9 @@ def sft(
 
 def print_sft(result: SftResult) -> None:
     """What SFT came to."""
-    stdout.print(
-        f"steps      {result.steps}, loss {result.first_loss:.4f} → {result.last_loss:.4f}"
-    )
-    stdout.print(f"adapter    {result.adapter}", soft_wrap=True)
-    stdout.print(f"run        {result.run}", soft_wrap=True)
+    show("steps", f"{result.steps}, loss {result.first_loss:.4f} → {result.last_loss:.4f}")
+    show("adapter", result.adapter)
+    show("run", result.run)
 
 
 @app.command()
@@ -127,17 +125,21 @@ def print_step(step: RlStep) -> None:
     """One line a step, with what was left out in plain sight."""
     values = step.values
     reward = "none" if step.reward_mean is None else f"{step.reward_mean:.3f}"
-    stdout.print(
-        f"step {step.step}  reward {reward}  trained on {values['trained']:.0f} of "
-        f"{values['rollouts']:.0f} rollouts ({values['masked']:.0f} without reward, "
-        f"{values['zero_variance']:.0f} in groups without variance)  loss {values['loss']:+.4f}  "
-        f"kl {values['kl']:.4f}  → policy@{step.policy_version}",
-        soft_wrap=True,
-        highlight=False,
+    left_out = {
+        "without reward": values["masked"],
+        "in groups without variance": values["zero_variance"],
+        "without a word": values["unspoken"],
+    }
+    counted = ", ".join(f"{count:.0f} {why}" for why, count in left_out.items())
+    show(
+        f"step {step.step}",
+        f"reward {reward}  trained on {values['trained']:.0f} of {values['rollouts']:.0f} rollouts "
+        f"({counted})  loss {values['loss']:+.4f}  kl {values['kl']:.4f}  "
+        f"→ policy@{step.policy_version}",
     )
 
 
 def print_rl(result: RlResult) -> None:
     """Where RL's results are."""
-    stdout.print(f"adapter    {result.adapter}", soft_wrap=True)
-    stdout.print(f"run        {result.run}", soft_wrap=True)
+    show("adapter", result.adapter)
+    show("run", result.run)

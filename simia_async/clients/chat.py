@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import aiohttp
 import anyio
@@ -47,13 +47,16 @@ class Completion(msgspec.Struct, frozen=True):
     finish_reason: str
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
 class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
     prompt_tokens_details: _Details | None = None
 
 
@@ -111,7 +114,7 @@ class ChatClient:
         """
         try:
             await self._attempt("GET", "/models", None)
-        except (BadReply, RateLimited):
+        except RateLimited:
             return
         except EndpointRefused as error:
             if error.status not in (404, 405):
@@ -167,9 +170,24 @@ class ChatClient:
             choice.token_ids, choice.logprobs.token_logprobs, choice.finish_reason or "stop"
         )
 
-    async def request(self, path: str, body: dict[str, Any]) -> bytes:
-        """One POST of anything else, not repeated and not in the ledger."""
-        return await self._attempt("POST", path, msgspec.json.encode(body))
+    async def request(self, path: str, body: dict[str, Any]) -> None:
+        """A POST of anything else that may safely be repeated; it is not in the ledger.
+
+        Raises as `chat` does.
+        """
+        payload = msgspec.json.encode(body)
+        async for attempt in self._retrying():
+            with attempt:
+                await self._attempt("POST", path, payload)
+
+    def _retrying(self) -> tenacity.AsyncRetrying:
+        return tenacity.AsyncRetrying(
+            sleep=anyio.sleep,
+            retry=tenacity.retry_if_exception_type((RateLimited, EndpointUnavailable, BadReply)),
+            wait=_wait,
+            stop=_GiveUp(self.endpoint.retry_budget_s),
+            reraise=True,
+        )
 
     async def _call(
         self,
@@ -181,14 +199,7 @@ class ChatClient:
         trajectory_id: int | None,
     ) -> Body:
         payload = msgspec.json.encode(body)
-        retrying = tenacity.AsyncRetrying(
-            sleep=anyio.sleep,
-            retry=tenacity.retry_if_exception_type((RateLimited, EndpointUnavailable, BadReply)),
-            wait=_wait,
-            stop=_GiveUp(self.endpoint.retry_budget_s),
-            reraise=True,
-        )
-        async for attempt in retrying:
+        async for attempt in self._retrying():
             with attempt:
                 # The slot is given back before the wait for the next attempt begins.
                 async with self.limiter.slot():

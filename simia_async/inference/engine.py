@@ -204,7 +204,7 @@ class _Draw:
         temperatures = torch.tensor([request.temperature for request in requests])
         self._greedy_b = temperatures == 0
         self._divisors_b1 = torch.where(self._greedy_b, 1.0, temperatures)[:, None]
-        self._generators = [torch.Generator().manual_seed(r.seed) for r in requests]
+        self._generators = [torch.Generator().manual_seed(r.seed % 2**63) for r in requests]
 
     def __call__(self, logits_bv: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logprobs_bv = torch.log_softmax(logits_bv.float() / self._divisors_b1, dim=-1)

@@ -112,6 +112,8 @@ async def _errors_as_json(request: web.Request, handler: Any) -> web.StreamRespo
         return error_response(400, f"{request.path}: {error}")
     except UsageError as error:
         return error_response(404 if isinstance(error, UnknownModel) else 400, str(error))
+    except RuntimeError as error:  # torch's own, such as memory: the client should hear of it
+        return error_response(500, f"the engine failed: {error}")
 
 
 def main() -> None:

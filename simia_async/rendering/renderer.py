@@ -104,7 +104,13 @@ class Renderer:
                     f"{self.model_dir}: the chat template rewrites earlier turns, so the loss "
                     "mask of a multi-turn conversation is not well defined"
                 )
-            spoken = full[len(prompt) : full.rindex(self.eos) + len(self.eos)]
+            end = full.rfind(self.eos)
+            if end < len(prompt):
+                raise RenderError(
+                    f"{self.model_dir}: the chat template does not end the agent's turn with "
+                    f"{self.eos!r}, so the agent could not learn to end it"
+                )
+            spoken = full[len(prompt) : end + len(self.eos)]
             for text, trained in ((prompt[len(done) :], 0), (spoken, 1)):
                 piece = self.encode(text)
                 ids += piece

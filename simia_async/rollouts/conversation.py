@@ -49,6 +49,8 @@ class Outcome(msgspec.Struct, frozen=True):
     stop_reason: StopReason
     reward: float | None
     solved: bool
+    why: str | None = None
+    """The judge's reasoning, or what failed."""
 
 
 class Placement(msgspec.Struct, frozen=True):
@@ -112,7 +114,7 @@ class _Conversation:
             for turn in range(self._policy.max_turns):
                 calls, problem = await self._policy_turn(turn)
                 if problem:
-                    await self._observe(None, {"error": problem}, source="code")
+                    await self._observe(None, {"error": problem}, source="code", is_error=True)
                 for call in calls:
                     await self._tool_turn(call)
                     if call.function.name in self._environment.ending_tools:
@@ -150,7 +152,7 @@ class _Conversation:
                 trajectory_id=self._id,
                 max_tokens=min(room, self._policy.max_tokens),
                 temperature=self._policy.temperature,
-                seed=self._seed * 1000 + turn,
+                seed=(self._seed * 1000 + turn) % 2**31,
             )
         except EndpointError as error:
             raise _Stop(StopReason.POLICY_ERROR, str(error)) from error
@@ -190,7 +192,7 @@ class _Conversation:
         """Answer one call: by code where no LLM is needed, else by the simulator."""
         refusal = answer_in_code(self._environment, call)
         if refusal is not None:
-            await self._observe(call, refusal, source="code")
+            await self._observe(call, refusal, source="code", is_error=True)
             return
         asked = Message("assistant", tool_calls=[call])
         history = [*_as_the_user_sees(self._history), asked]
@@ -199,7 +201,9 @@ class _Conversation:
             self._state = apply_ops(self._state, reply.ops)
         except EndpointError as error:
             raise _Stop(StopReason.SIMULATOR_ERROR, str(error)) from error
-        await self._observe(call, reply.observation, source="llm", ops=reply.ops)
+        await self._observe(
+            call, reply.observation, source="llm", is_error=reply.is_error, ops=reply.ops
+        )
 
     async def _observe(
         self,
@@ -207,23 +211,30 @@ class _Conversation:
         observation: Any,
         *,
         source: str,
+        is_error: bool,
         ops: list[dict[str, Any]] | None = None,
     ) -> None:
         text = msgspec.json.format(msgspec.json.encode(observation), indent=0).decode()
         message = Message("tool", text, tool_call_id=call.id if call else None)
-        await self._hear(message, source=source, ops=ops or [])
+        await self._hear(message, source=source, is_error=is_error, ops=ops)
 
     async def _hear(
-        self, message: Message, *, source: str, ops: list[dict[str, Any]] | None = None
+        self,
+        message: Message,
+        *,
+        source: str,
+        is_error: bool = False,
+        ops: list[dict[str, Any]] | None = None,
     ) -> None:
         self._unread.append(message)
-        await self._say(message, source=source, ops=ops or [])
+        await self._say(message, source=source, is_error=is_error, ops=ops)
 
     async def _say(
         self,
         message: Message,
         *,
         source: str | None = None,
+        is_error: bool = False,
         ops: list[dict[str, Any]] | None = None,
         prompt_ids: list[int] | None = None,
         completion: Completion | None = None,
@@ -235,6 +246,7 @@ class _Conversation:
             role=message.role,
             message=message.as_wire(),
             source=source,
+            is_error=is_error,
             ops=ops or [],
             prompt_ids=prompt_ids or [],
             token_ids=completion.token_ids if completion else [],
@@ -271,7 +283,7 @@ class _Conversation:
             {"criteria": criteria, "solved": solved, "needs_action": self._task.needs_action},
         )
         await self._store.append(record, *self._ledger)
-        return Outcome(self._id, self._task, reason, reward, solved)
+        return Outcome(self._id, self._task, reason, reward, solved, why)
 
     def _record(
         self,

@@ -6,8 +6,20 @@ import anyio
 from simia_store import GroupRecord
 
 from simia_async.environments import Environment, Task
+from simia_async.errors import EndpointError
 from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
 from simia_async.simulation import Simulator
+
+
+def check_some_reward(outcomes: list[Outcome], whose: str) -> None:
+    """Raise `EndpointError` if no rollout got a reward: then there is nothing to go on with."""
+    if all(outcome.reward is None for outcome in outcomes):
+        first = outcomes[0]
+        raise EndpointError(
+            f"none of the {len(outcomes)} rollouts of {whose} got a reward; the first ended with "
+            f"{first.stop_reason}: {first.why}"
+        )
+
 
 OnOutcome = Callable[[Outcome], None]
 

@@ -14,6 +14,7 @@ from simia_async.evaluation.shares import PolicyScore, score
 from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
+from simia_async.rollouts.groups import check_some_reward
 from simia_async.runs.policies import PolicyEngine
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
@@ -50,7 +51,7 @@ async def run_evaluate(
     """
     environment = load_environment(config.environment)
     renderer = Renderer(model_directory(config.model))
-    tasks = tasks_of(environment.name, config.tasks, split="heldout", seed=config.seed)
+    tasks = tasks_of(environment, config.tasks, split="heldout", seed=config.seed)
     adapters = {
         version: check_adapter(Path(adapter)) for version, adapter in enumerate(config.adapters, 1)
     }
@@ -63,8 +64,9 @@ async def run_evaluate(
         on_progress(EvalProgress(done, len(tasks) * len(names)))
 
     async with (
-        record_run(path, "eval", config) as store,
+        # First, so that a wrong key or host leaves no run behind.
         connect_simulator(config.simulator, report) as simulator,
+        record_run(path, "eval", config) as store,
         PolicyEngine.start(config.model, adapters, config.tasks, report) as engine,
     ):
         await store.append(environment.as_record())
@@ -83,6 +85,7 @@ async def run_evaluate(
             )
             asked = Simulator(simulator, environment)
             outcomes = await _play_all(tasks, environment, policy, asked, store, config.seed, count)
+            check_some_reward(outcomes, name)
             scores.append(score(name, outcomes))
             await _store_score(store, version, scores[-1])
         return EvalResult(path, len(tasks), config.temperature, scores)

@@ -1,5 +1,6 @@
 """Simia-SFT's data half, end to end: seeds in, kept trajectories in the store."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,10 +19,11 @@ from simia_store import (
     TurnRecord,
 )
 
+from simia_async.clients import ChatClient
 from simia_async.config import GenerateConfig
 from simia_async.environments import Environment, Seed, load_environment, load_seeds
 from simia_async.environments.seeds import declare_from_seeds, successful
-from simia_async.errors import EndpointError, EndpointRefused, UsageError
+from simia_async.errors import BadReply, EndpointError, EndpointRefused, UsageError, single_error
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
 from simia_async.simulation import Simulator
@@ -30,6 +32,11 @@ from simia_async.synthesis.rules import Verdict, apply_rules, fingerprint
 
 ATTEMPTS_PER_KEPT = 1.5
 """Simulation stops at this many trajectories per one that is wanted."""
+
+_OUTAGE = 20
+"""Failed calls in a row, each beyond its own retry budget, that end the run."""
+_REFUSED_FOR_GOOD = (401, 402, 403, 404)
+"""HTTP statuses that the next call would get too: key, quota, model."""
 
 
 class GenerateResult(msgspec.Struct, frozen=True):
@@ -94,24 +101,37 @@ async def run_generate(
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
     material = read_material(config)
-    async with (
-        record_run(path, "generate", config, may_continue=True) as store,
-        connect_simulator(config.simulator, report) as client,
-    ):
-        synthesis = _Synthesis(
-            config, material, Simulator(client, material.environment), store, on_progress
-        )
-        await store.append(material.environment.as_record())
-        await anyio.to_thread.run_sync(synthesis.recall, path)
-        await synthesis.run()
-        return GenerateResult(
-            path,
-            material.seeds_read,
-            len(material.seeds),
-            synthesis.kept,
-            len(synthesis.done),
-            synthesis.rejected,
-        )
+    with single_error():
+        async with (
+            # First, so that a wrong key or host leaves no run behind.
+            connect_simulator(config.simulator, report) as client,
+            record_run(path, "generate", config, may_continue=True) as store,
+        ):
+            return await _generate(config, material, path, client, store, on_progress)
+
+
+async def _generate(
+    config: GenerateConfig,
+    material: Material,
+    path: Path,
+    client: ChatClient,
+    store: Store,
+    on_progress: OnProgress,
+) -> GenerateResult:
+    synthesis = _Synthesis(
+        config, material, Simulator(client, material.environment), store, on_progress
+    )
+    await store.append(material.environment.as_record())
+    await anyio.to_thread.run_sync(synthesis.recall, path)
+    await synthesis.run()
+    return GenerateResult(
+        path,
+        material.seeds_read,
+        len(material.seeds),
+        synthesis.kept,
+        len(synthesis.done),
+        synthesis.rejected,
+    )
 
 
 class _Synthesis:
@@ -131,7 +151,8 @@ class _Synthesis:
         self._store = store
         self._on_progress = on_progress
         self._seen = {fingerprint(seed.messages) for seed in material.seeds}
-        self._limit = int(config.n * ATTEMPTS_PER_KEPT)
+        self._limit = math.ceil(config.n * ATTEMPTS_PER_KEPT)
+        self._failures_in_a_row = 0
         self.kept = 0
         self.rejected: Counter[str] = Counter()
         self.done: set[int] = set()
@@ -140,8 +161,10 @@ class _Synthesis:
         """Take up what an earlier, cut-off session of this run has committed."""
         with Reader(path) as reader:
             for trajectory in reader.trajectories():
-                self._count(trajectory)
-                self._seen.add(str(trajectory.detail.get("fingerprint")))
+                # What the endpoint failed at is asked again; its record is then written anew.
+                if trajectory.boundary != "simulator":
+                    self._count(trajectory)
+                    self._seen.add(str(trajectory.detail["fingerprint"]))
 
     async def run(self) -> None:
         """Keep samples in flight until enough are kept or the limit is reached."""
@@ -175,11 +198,12 @@ class _Synthesis:
                 seed, self._config.seed + index, ledger, trajectory_id=index
             )
         except EndpointError as error:
-            if isinstance(error, EndpointRefused) and not self.kept:
+            if self._is_outage(error):
                 await self._store.append(*ledger)
-                raise  # it has said no and never yes: asking 1.5 n times would not help
+                raise
             verdict = Verdict([], rejected_by="simulator", reason=str(error))
         else:
+            self._failures_in_a_row = 0
             verdict = await anyio.to_thread.run_sync(
                 apply_rules, draft.messages, self._material.environment
             )
@@ -187,6 +211,15 @@ class _Synthesis:
         await self._store.append(trajectory, *turns, *ledger)
         self._count(trajectory)
         await finished.send(None)
+
+    def _is_outage(self, error: EndpointError) -> bool:
+        """Whether the endpoint fails as a whole, so that going on would only use attempts up."""
+        if isinstance(error, BadReply):
+            return False
+        self._failures_in_a_row += 1
+        if isinstance(error, EndpointRefused):
+            return not self.kept or error.status in _REFUSED_FOR_GOOD
+        return self._failures_in_a_row >= _OUTAGE
 
     def _settle(
         self, index: int, task_id: str, verdict: Verdict, started: float

@@ -1,11 +1,13 @@
 """The policy of a run: an engine child, and the adapter versions loaded into it."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
 from simia_async.clients import ChatClient, Endpoint
+from simia_async.errors import EndpointRefused
 from simia_async.models import model_directory, policy_name
 from simia_async.supervision.service import Report, run_service
 
@@ -55,4 +57,6 @@ class PolicyEngine:
     async def unload(self, version: int) -> None:
         """Let an adapter go."""
         del self._loaded[version]
-        await self.client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})
+        # An engine that was started again meanwhile does not have it, and says so.
+        with contextlib.suppress(EndpointRefused):
+            await self.client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -35,7 +36,9 @@ async def record_run(
         async with open_store(path) as store:
             before = await anyio.to_thread.run_sync(_earlier_run, path)
             if before is not None and not (
-                may_continue and before.kind == kind and before.config == settings
+                may_continue
+                and before.kind == kind
+                and _shapes_data(before.config) == _shapes_data(settings)
             ):
                 raise UsageError(
                     f"{path}: holds a {before.kind} run already"
@@ -43,7 +46,9 @@ async def record_run(
                     + "; name another database with --run"
                 )
             run = before or RunRecord(uuid.uuid4().hex, kind, settings)
-            run = msgspec.structs.replace(run, status=RunStatus.RUNNING, reason=None)
+            run = msgspec.structs.replace(
+                run, config=settings, status=RunStatus.RUNNING, reason=None, finished_at=None
+            )
             await store.append(run)
             try:
                 yield store
@@ -58,6 +63,13 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
         await store.append(
             msgspec.structs.replace(run, status=status, reason=reason, finished_at=time.time())
         )
+
+
+def _shapes_data(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without those that may change when a run goes on: how many are wanted, and
+    where, how hard, with which key and at what price the simulator is asked.
+    """
+    return {**settings, "n": None, "simulator": settings.get("simulator", {}).get("model")}
 
 
 def _why(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from simia_async.errors import ChildFailed
 from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy
-from simia_async.rollouts.groups import run_group
+from simia_async.rollouts.groups import check_some_reward, run_group
 from simia_async.runs.policies import PolicyEngine
 from simia_async.runs.record import record_run
 from simia_async.runs.sft import TRAINER, check_unpublished, store_frame
@@ -76,16 +76,15 @@ async def run_rl(
     """
     environment = load_environment(config.environment)
     renderer = Renderer(model_directory(config.model))
-    tasks = tasks_of(
-        environment.name, config.steps * config.groups, split="train", seed=config.seed
-    )
+    tasks = tasks_of(environment, config.steps * config.groups, split="train", seed=config.seed)
     # Tasks come template by template; a step should see a mixture.
     random.Random(config.seed).shuffle(tasks)
     check_unpublished(adapters)
     start = {1: check_adapter(Path(config.adapter))} if config.adapter else {}
     async with (
-        record_run(path, "rl", config) as store,
+        # First, so that a wrong key or host leaves no run behind.
         connect_simulator(config.simulator, report) as simulator,
+        record_run(path, "rl", config) as store,
         PolicyEngine.start(
             config.model, start, config.groups * config.group_size, report
         ) as engine,
@@ -117,6 +116,7 @@ async def run_rl(
                 store,
                 on_progress,
             )
+            check_some_reward(outcomes, f"step {step}")
             values = _measure(outcomes) | {"rollout_seconds": time.monotonic() - started}
             await store.append(*(MetricRecord(step, f"rollout/{k}", v) for k, v in values.items()))
             version = policy.version + 1

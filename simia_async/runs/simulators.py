@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from simia_async.clients import ChatClient, Endpoint
-from simia_async.config import SimulatorConfig
+from simia_async.config import SCRIPTED, SimulatorConfig
 from simia_async.supervision.service import Report, run_service
 
 
@@ -31,7 +31,7 @@ async def connect_simulator(config: SimulatorConfig, report: Report) -> AsyncIte
     async with run_service("simulator", "simia_async.builtin.server", report) as service:
         endpoint = Endpoint(
             base_url=service.base_url,
-            model="scripted-simulator",
+            model=SCRIPTED,
             # The embedded server needs no key, and must not be sent one that is meant for others.
             api_key_env="",
             max_in_flight=config.max_in_flight,

@@ -105,6 +105,9 @@ class Simulator:
                 response_format={"type": "json_object"},
                 **parameters,
             )
+            if reply.finish_reason == "length":
+                # What is cut off may still read as something whole, so it is not even tried.
+                raise BadReply(f"simulator, role {role}: the answer was cut off at a token limit")
             text = reply.message.content or ""
             try:
                 return _read(text, expected)

@@ -16,6 +16,8 @@ def export_jsonl(run: Path, out: Path) -> int:
     The file appears whole or not at all. Raises `StoreError` for a bad run and `UsageError` if
     there is nothing to export or the place cannot be written.
     """
+    if out.exists() and _is_database(out):
+        raise UsageError(f"{out}: is a run database; name another file to export to")
     partial = out.with_name(out.name + ".partial")
     encoder = msgspec.json.Encoder()
     count = 0
@@ -40,3 +42,9 @@ def export_jsonl(run: Path, out: Path) -> int:
     if not count:
         raise UsageError(f"{run}: kept no trajectory; there is nothing to export")
     return count
+
+
+def _is_database(path: Path) -> bool:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\x00"
+    return False

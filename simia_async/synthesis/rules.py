@@ -9,6 +9,7 @@ import jsonschema
 import msgspec
 
 from simia_async.environments import Environment
+from simia_async.environments.seeds import STOP_MARK
 from simia_async.messages import FunctionCall, Message, ToolCall, visible_text
 from simia_async.simulation.code_answers import arguments_of
 
@@ -136,7 +137,7 @@ def calls_are_answered(messages: Messages, environment: Environment) -> Messages
     return messages
 
 
-_LEAKS = ("<environment>", "<tools>", "<seed>", "<state>", "<task>", "<history>", "###STOP###")
+_LEAKS = ("<environment>", "<tools>", "<seed>", "<state>", "<task>", "<history>", STOP_MARK)
 
 
 def no_leaked_prompt(messages: Messages, environment: Environment) -> Messages:

@@ -8,10 +8,9 @@ from pathlib import Path
 import torch
 
 from simia_async.config import GrpoConfig
-from simia_async.errors import SimiaError
 from simia_async.models import check_adapter, model_directory
 from simia_async.training.adapters import attach_adapter, publish_adapter
-from simia_async.training.losses import grpo_loss, spoken_logprobs
+from simia_async.training.losses import clip_gradients, grpo_loss, spoken_logprobs
 from simia_async.training.samples import TrainingSample, as_batch, read_groups, split_by_tokens
 
 _MINIBATCHES = 2
@@ -43,18 +42,22 @@ class GrpoTrainer:
         samples, values = read_groups(data, step)
         totals = {"loss": 0.0, "clipped": 0.0, "kl": 0.0, "tokens": 0.0, "grad_norm": 0.0}
         random.Random(f"{self._config.seed}/{step}").shuffle(samples)
-        for minibatch in _slices(samples, _MINIBATCHES):
-            self._learn(minibatch, totals)
+        minibatches = list(_slices(samples, _MINIBATCHES))
+        spoken = sum(sum(sample.loss_mask) for sample in samples)
+        for minibatch in minibatches:
+            self._learn(minibatch, spoken / len(minibatches), totals)
+        taken = max(len(minibatches), 1)
         tokens = max(totals["tokens"], 1.0)
         values |= {"trained": float(len(samples)), "tokens": totals["tokens"]}
-        values |= {"loss": totals["loss"] / _MINIBATCHES, "kl": totals["kl"] / tokens}
+        values |= {"loss": totals["loss"] / taken, "kl": totals["kl"] / tokens}
         values |= {"clip_fraction": totals["clipped"] / tokens}
-        values |= {"grad_norm": totals["grad_norm"] / _MINIBATCHES}
+        values |= {"grad_norm": totals["grad_norm"] / taken}
         return values | {"train_seconds": time.monotonic() - started}
 
-    def _learn(self, samples: Sequence[TrainingSample], totals: dict[str, float]) -> None:
+    def _learn(
+        self, samples: Sequence[TrainingSample], normaliser: float, totals: dict[str, float]
+    ) -> None:
         """One optimizer step on a minibatch, accumulated over batches that fit."""
-        normaliser = float(sum(sum(sample.loss_mask) for sample in samples))
         lengths = [len(sample.ids) for sample in samples]
         for indices in split_by_tokens(lengths, self._config.tokens_per_batch):
             batch = as_batch([samples[index] for index in indices])
@@ -73,12 +76,7 @@ class GrpoTrainer:
             totals["tokens"] += terms.tokens
             totals["clipped"] += terms.clipped
             totals["kl"] += terms.kl
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        if not torch.isfinite(norm):
-            raise SimiaError(
-                "the gradient is not finite; the step was not taken. Lower the learning rate"
-            )
-        totals["grad_norm"] += float(norm)
+        totals["grad_norm"] += clip_gradients(self._parameters)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 

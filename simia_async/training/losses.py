@@ -1,11 +1,12 @@
 """Losses, each over the tokens that the policy spoke.
 
 Deviations from the papers: advantages are centred but not divided by the group's standard
-deviation, and the sum over tokens is divided by one constant a step instead of each rollout's
-length, both as in Dr. GRPO (arXiv 2503.20783); the clip range is asymmetric as in DAPO (arXiv
-2503.14476). There is no KL term yet.
+deviation, as in Dr. GRPO (arXiv 2503.20783); every spoken token of a step weighs the same,
+whatever its rollout's length, and the clip range is asymmetric, as in DAPO (arXiv 2503.14476).
+There is no KL term yet.
 """
 
+import math
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from peft import PeftModel
 
+from simia_async.errors import UsageError
 from simia_async.training.samples import Batch
 
 
@@ -65,3 +67,14 @@ def grpo_loss(
         outside = int((ratios_n != clipped_n).sum())
         kl = float((ratios_n - 1 - log_ratios_n).sum())
     return GrpoTerms(-gains_n.sum() / normaliser, logprobs_n.numel(), outside, kl)
+
+
+def clip_gradients(parameters: list[torch.nn.Parameter]) -> float:
+    """Scale the gradients to a norm of at most 1; return the norm they had.
+
+    Raises `UsageError` if it is not finite, before anything is learnt from it.
+    """
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, 1.0))
+    if not math.isfinite(norm):
+        raise UsageError("the gradient is not finite; lower the learning rate")
+    return norm

@@ -21,7 +21,6 @@ class TrainingSample(msgspec.Struct, frozen=True):
     logprobs: list[float]
     """Behaviour log-probabilities, 0 where the policy did not speak."""
     advantage: float
-    policy_version: int
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -63,10 +62,11 @@ def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> tuple[list[S
 def read_groups(data: Path, step: int) -> tuple[list[TrainingSample], dict[str, float]]:
     """Samples of one training step, and how many rollouts were left out and why.
 
-    Advantages are rewards minus their group's mean. Rollouts without a reward are masked, and
-    groups whose rewards are all the same teach nothing: both are counted.
+    Advantages are rewards minus their group's mean. Rollouts without a reward are masked, groups
+    whose rewards are all the same teach nothing, nor does a rollout in which the policy never got
+    to speak: all are counted.
     """
-    counts = {"rollouts": 0.0, "masked": 0.0, "zero_variance": 0.0}
+    counts = {"rollouts": 0.0, "masked": 0.0, "zero_variance": 0.0, "unspoken": 0.0}
     samples = []
     with Reader(data) as reader:
         for group in reader.groups(step):
@@ -80,16 +80,15 @@ def read_groups(data: Path, step: int) -> tuple[list[TrainingSample], dict[str, 
             mean = sum(rewards) / len(rewards)
             for trajectory in members:
                 if trajectory.reward is not None:
-                    advantage = trajectory.reward - mean
-                    samples.append(
-                        _read_rollout(reader, trajectory.id, advantage, group.policy_version)
-                    )
+                    sample = _read_rollout(reader, trajectory.id, trajectory.reward - mean)
+                    if any(sample.loss_mask):
+                        samples.append(sample)
+                    else:
+                        counts["unspoken"] += 1
     return samples, counts
 
 
-def _read_rollout(
-    reader: Reader, trajectory_id: int, advantage: float, version: int
-) -> TrainingSample:
+def _read_rollout(reader: Reader, trajectory_id: int, advantage: float) -> TrainingSample:
     ids: list[int] = []
     mask: list[int] = []
     logprobs: list[float] = []
@@ -97,7 +96,7 @@ def _read_rollout(
         ids += turn.prompt_ids + turn.token_ids
         mask += [0] * len(turn.prompt_ids) + [1] * len(turn.token_ids)
         logprobs += [0.0] * len(turn.prompt_ids) + turn.logprobs
-    return TrainingSample(ids, mask, logprobs, advantage, version)
+    return TrainingSample(ids, mask, logprobs, advantage)
 
 
 def as_batch(samples: Sequence[TrainingSample]) -> Batch:

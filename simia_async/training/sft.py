@@ -11,7 +11,7 @@ from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.frames import Metrics
 from simia_async.training.adapters import attach_adapter, publish_adapter
-from simia_async.training.losses import sft_loss
+from simia_async.training.losses import clip_gradients, sft_loss
 from simia_async.training.samples import (
     TrainingSample,
     as_batch,
@@ -52,17 +52,17 @@ def train_sft(
             group["lr"] = config.learning_rate * rate
         batch = as_batch(
             [
-                TrainingSample(s.ids, s.loss_mask, [0.0] * len(s.ids), 0.0, 0)
+                TrainingSample(s.ids, s.loss_mask, [0.0] * len(s.ids), 0.0)
                 for s in (samples[index] for index in indices)
             ]
         )
         total, tokens = sft_loss(model, batch)
         loss = total / tokens
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        norm = clip_gradients(parameters)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        values = {"loss": loss.item(), "grad_norm": float(norm), "tokens": float(tokens)}
+        values = {"loss": loss.item(), "grad_norm": norm, "tokens": float(tokens)}
         values |= {"progress": step / len(plan), "too_long": float(too_long)}
         report(Metrics(step, values))
     manifest = {

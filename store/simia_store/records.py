@@ -94,6 +94,8 @@ class TurnRecord(msgspec.Struct, frozen=True):
     """The chat message in OpenAI's wire format."""
     source: str | None = None
     """Who made an observation: code or llm."""
+    is_error: bool = False
+    """Whether an observation reports that the call failed."""
     ops: list[dict[str, Any]] = []
     """JSON Patch (RFC 6902) that an observation made to the state."""
     prompt_ids: list[int] = []

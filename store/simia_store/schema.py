@@ -51,7 +51,8 @@ CREATE INDEX trajectories_by_group ON trajectories (group_id);
 CREATE INDEX trajectories_by_status ON trajectories (status);
 CREATE TABLE turns (
     trajectory_id INTEGER NOT NULL REFERENCES trajectories (id), position INTEGER NOT NULL,
-    role TEXT NOT NULL, message BLOB NOT NULL, source TEXT, ops BLOB NOT NULL,
+    role TEXT NOT NULL, message BLOB NOT NULL, source TEXT, is_error INTEGER NOT NULL,
+    ops BLOB NOT NULL,
     prompt_ids BLOB NOT NULL, token_ids BLOB NOT NULL, logprobs BLOB NOT NULL,
     UNIQUE (trajectory_id, position)
 );
@@ -168,4 +169,5 @@ def from_row(record_type: type[R], row: tuple[Any, ...]) -> R:
         name: msgspec.json.decode(value) if isinstance(value, bytes) else value
         for name, value in fields
     }
-    return msgspec.convert(decoded, record_type)
+    # Not strict: SQLite keeps truth values as 0 and 1.
+    return msgspec.convert(decoded, record_type, strict=False)

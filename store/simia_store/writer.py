@@ -1,5 +1,6 @@
 """The owner's writer: records in, one commit for all that arrived meanwhile, then the answer."""
 
+import contextlib
 import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -158,7 +159,7 @@ async def _commit(database: aiosqlite.Connection, appends: list[_Append]) -> Exc
             await database.executemany(insert_statement(record_type), values)
         await database.execute("COMMIT")
     except Exception as error:  # whatever it is, those who wait must hear of it
-        if database.in_transaction:
+        with contextlib.suppress(sqlite3.Error):
             await database.execute("ROLLBACK")
         return error
     return None
