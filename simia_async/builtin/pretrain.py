@@ -1,8 +1,8 @@
 """Make the tiny base: `python -m simia_async.builtin.pretrain OUT_DIR`.
 
 A 1M-parameter Qwen3-shaped model and its own BPE tokenizer, trained from nothing on rule-made
-conversations in random worlds. `mini-retail` is not among them. Fixed seeds and fixed steps; on
-two cores it takes about twenty minutes.
+conversations in random worlds. `mini-retail` is not among them. Fixed seeds and fixed steps; it
+takes about half an hour on one core.
 """
 
 import argparse

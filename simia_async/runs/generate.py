@@ -23,7 +23,7 @@ from simia_async.clients import ChatClient
 from simia_async.config import GenerateConfig
 from simia_async.environments import Environment, Seed, load_environment, load_seeds
 from simia_async.environments.seeds import declare_from_seeds, successful
-from simia_async.errors import BadReply, EndpointError, EndpointRefused, UsageError, single_error
+from simia_async.errors import BadReply, EndpointError, EndpointRefused, UsageError
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
 from simia_async.simulation import Simulator
@@ -101,13 +101,12 @@ async def run_generate(
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
     material = read_material(config)
-    with single_error():
-        async with (
-            # First, so that a wrong key or host leaves no run behind.
-            connect_simulator(config.simulator, report) as client,
-            record_run(path, "generate", config, may_continue=True) as store,
-        ):
-            return await _generate(config, material, path, client, store, on_progress)
+    async with (
+        # First, so that a wrong key or host leaves no run behind.
+        connect_simulator(config.simulator, report) as client,
+        record_run(path, "generate", config, may_continue=True) as store,
+    ):
+        return await _generate(config, material, path, client, store, on_progress)
 
 
 async def _generate(

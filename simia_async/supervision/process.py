@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from simia_async.errors import ChildFailed, UsageError
+from simia_async.errors import ChildFailed, UsageError, single_error
 from simia_async.supervision.frames import Failed, FromChild, ToChild, Unpacker, pack
 
 _decoder = msgspec.msgpack.Decoder(FromChild)
@@ -49,13 +49,14 @@ class ChildProcess:
         )
         child = cls(name, process)
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(child._listen_to_stderr)
-                try:
-                    yield child
-                finally:
-                    await child._end()
-                    group.cancel_scope.cancel()
+            with single_error():
+                async with anyio.create_task_group() as group:
+                    group.start_soon(child._listen_to_stderr)
+                    try:
+                        yield child
+                    finally:
+                        await child._end()
+                        group.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
                 await process.aclose()

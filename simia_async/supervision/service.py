@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.abc
 
-from simia_async.errors import ChildFailed
+from simia_async.errors import ChildFailed, single_error
 from simia_async.supervision.frames import Ready
 from simia_async.supervision.process import ChildProcess
 
@@ -61,7 +61,8 @@ async def run_service(
 ) -> AsyncIterator[Service]:
     """A service that is up on entry and gone on exit. `arguments` is asked at every start."""
     service = Service(name, module, arguments, report)
-    async with anyio.create_task_group() as group:
-        await group.start(service.serve)
-        yield service
-        group.cancel_scope.cancel()
+    with single_error():
+        async with anyio.create_task_group() as group:
+            await group.start(service.serve)
+            yield service
+            group.cancel_scope.cancel()
