@@ -15,18 +15,18 @@ pytest.importorskip("torch")
 
 async def test_the_whole_loop(tmp_path: Path) -> None:
     data = (await simia_async.generate(run=tmp_path / "g.db", n=24)).run
-    tuned = await simia_async.train_sft(data, run=tmp_path / "s.db", epochs=2)
+    tuned = await simia_async.train_sft(data, run=tmp_path / "s.db", epochs=2, tokens_per_batch=4096)
     assert tuned.adapter == tmp_path / "s-adapters" / "v00001"
     assert tuned.last_loss < tuned.first_loss
 
     trained = await simia_async.train_rl(
-        run=tmp_path / "rl.db", adapter=str(tuned.adapter), steps=2, groups=3, group_size=3, seed=1
+        run=tmp_path / "rl.db", adapter=str(tuned.adapter), steps=2, groups=3, group_size=2, seed=1
     )
     assert [step.policy_version for step in trained.steps] == [2, 3]
     assert trained.adapter.name == "v00003"
     for step in trained.steps:
         values = step.values
-        assert values["rollouts"] == 9
+        assert values["rollouts"] == 6
         counted = values["trained"] + values["masked"] + values["zero_variance"]
         assert counted == values["rollouts"], "a rollout went missing without being counted"
     with Reader(trained.run) as reader:
@@ -38,11 +38,11 @@ async def test_the_whole_loop(tmp_path: Path) -> None:
             assert len(group.rewards) == group.size
 
     scores = await simia_async.evaluate(
-        run=tmp_path / "e.db", adapters=(str(tuned.adapter), str(trained.adapter)), tasks=10
+        run=tmp_path / "e.db", adapters=(str(tuned.adapter), str(trained.adapter)), tasks=6
     )
     assert scores.scores[0].name == "base"
     for score in scores.scores:
-        assert score.needs_action.total + score.no_action.total == 10
+        assert score.needs_action.total + score.no_action.total == 6
         assert score.unfinished == 0
     with Reader(scores.run) as reader:
         assert {t.split for t in reader.trajectories()} == {"heldout"}
