@@ -28,7 +28,7 @@ from simia_async.builtin.author import retell
 from simia_async.builtin.server import build_app
 from simia_async.clients import ChatClient, Endpoint
 from simia_async.environments import load_environment, load_seeds
-from simia_async.environments.seeds import infer_schema
+from simia_async.environments.seeds import Seed, infer_schema
 from simia_async.errors import BadReply, RateLimited, UsageError
 from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.rendering.tool_calls import parse_reply
@@ -76,53 +76,18 @@ async def ask(endpoint, ledger=None):
         )
 
 
-def test_an_inferred_schema_requires_what_every_call_has(tmp_path):
-    path = tmp_path / "seeds.jsonl"
-    path.write_text(
-        json.dumps(
-            {
-                "messages": [
-                    {
-                        "role": "assistant",
-                        "tool_calls": [
-                            {
-                                "id": "c",
-                                "type": "function",
-                                "function": {"name": "f", "arguments": json.dumps(a)},
-                            }
-                        ],
-                    }
-                    for a in ({"a": "x", "b": "y"}, {"a": "z"})
-                ]
-            }
-        )
-    )
-    p = infer_schema("f", load_seeds(path))["function"]["parameters"]
-    assert p["required"] == ["a"]
-
-
-def test_an_argument_of_several_types_has_them_all(tmp_path):
-    path = tmp_path / "seeds.jsonl"
-    path.write_text(
-        json.dumps(
-            {
-                "messages": [
-                    {
-                        "role": "assistant",
-                        "tool_calls": [
-                            {
-                                "id": "c",
-                                "type": "function",
-                                "function": {"name": "f", "arguments": json.dumps(a)},
-                            }
-                        ],
-                    }
-                    for a in ({"a": 1}, {"a": "z"}, {"a": [1]})
-                ]
-            }
-        )
-    )
-    infer_schema("f", load_seeds(path))
+@pytest.mark.parametrize(
+    ("called_with", "types", "required"),
+    [
+        ([{"a": "x", "b": "y"}, {"a": "z"}], {"a": ["string"], "b": ["string"]}, ["a"]),
+        ([{"a": 1}, {"a": "z"}, {"a": [1]}], {"a": ["array", "integer", "string"]}, ["a"]),
+    ],
+)
+def test_a_schema_is_inferred_from_all_calls(called_with, types, required):
+    seed = Seed("s", [call(json.dumps(arguments)) for arguments in called_with])
+    schema = infer_schema("f", [seed])["function"]["parameters"]
+    assert {name: part["type"] for name, part in schema["properties"].items()} == types
+    assert schema["required"] == required
 
 
 async def test_waiting_for_a_slot_does_not_spend_the_retry_budget(start):
