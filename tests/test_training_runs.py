@@ -15,9 +15,7 @@ pytest.importorskip("torch")
 
 async def test_the_whole_loop(tmp_path: Path) -> None:
     data = (await simia_async.generate(run=tmp_path / "g.db", n=24)).run
-    tuned = await simia_async.train_sft(
-        data, run=tmp_path / "s.db", epochs=2, tokens_per_batch=4096
-    )
+    tuned = await simia_async.train_sft(data, run=tmp_path / "s.db", epochs=2)
     assert tuned.adapter == tmp_path / "s-adapters" / "v00001"
     assert tuned.last_loss < tuned.first_loss
 
