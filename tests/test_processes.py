@@ -80,7 +80,7 @@ class RlRun:
         except StoreError:
             return False
 
-    def scored(self) -> int:
+    def finished(self) -> int:
         assert self.process.poll() is None, self.process.communicate()
         with Reader(self.database) as reader:
             return sum(1 for t in reader.trajectories() if t.finished_at is not None)
@@ -105,35 +105,27 @@ def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None
     with rl_run(tmp_path) as run:
         pids = run.when_talking()
         assert set(pids) == {SIMULATOR, ENGINE, TRAINER}
+        # Stopped, the trainer cannot publish before the engine has died a second time.
+        os.kill(pids[TRAINER], signal.SIGSTOP)
         for module in (SIMULATOR, ENGINE):
             os.kill(pids[module], signal.SIGKILL)
+        wait_for(lambda: run.finished() == 6, "the rollouts of the step")
+        second = children(run.process.pid)[ENGINE]
+        os.kill(second, signal.SIGKILL)
+        wait_for(lambda: not alive(second), "the engine to end")
+        os.kill(pids[TRAINER], signal.SIGCONT)
         code, said = run.end()
     assert code == 0, said
     for name, module in (("simulator", SIMULATOR), ("policy engine", ENGINE)):
-        assert f"the {name} process (pid {pids[module]}) was killed by SIGKILL" in said
-        assert "starting it again (1 of 3)" in said
-    assert not any(alive(pid) for pid in pids.values())
+        died = f"the {name} process (pid {pids[module]}) was killed by SIGKILL"
+        assert f"{died}; starting it again (1 of 3)" in said
+    assert f"(pid {second}) was killed by SIGKILL; starting it again (2 of 3)" in said
+    assert not any(alive(pid) for pid in (*pids.values(), second))
     with Reader(run.database) as reader:
         assert reader.run().status == RunStatus.DONE
         assert [adapter.version for adapter in reader.adapters()] == [1]
         # Nobody's conversation was lost to it.
         assert {status for status, _ in reader.count_trajectories()} == {"scored"}
-
-
-def test_an_engine_killed_while_the_trainer_works_is_waited_for(tmp_path: Path) -> None:
-    with rl_run(tmp_path) as run:
-        pids = run.when_talking()
-        # Stopped, the trainer cannot publish before the engine is dead.
-        os.kill(pids[TRAINER], signal.SIGSTOP)
-        wait_for(lambda: run.scored() == 6, "the rollouts of the step")
-        os.kill(pids[ENGINE], signal.SIGKILL)
-        wait_for(lambda: not alive(pids[ENGINE]), "the engine to end")
-        os.kill(pids[TRAINER], signal.SIGCONT)
-        code, said = run.end()
-    assert code == 0, said
-    assert "the policy engine process" in said
-    with Reader(run.database) as reader:
-        assert [adapter.version for adapter in reader.adapters()] == [1]
 
 
 def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:

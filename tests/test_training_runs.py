@@ -81,11 +81,8 @@ async def test_a_simulator_that_refuses_everything_ends_the_run(tmp_path: Path) 
     simulator = simia_async.SimulatorConfig(base_url=url, model="m")
     try:
         with pytest.raises(EndpointError, match=r"none of the 4 rollouts.*no such model"):
-            await simia_async.train_rl(
-                run=tmp_path / "rl.db", steps=1, groups=2, group_size=2, simulator=simulator
-            )
+            await simia_async.evaluate(run=tmp_path / "e.db", tasks=4, simulator=simulator)
     finally:
         await server.close()
-    assert not (tmp_path / "rl-adapters").exists()
-    with Reader(tmp_path / "rl.db") as reader:
+    with Reader(tmp_path / "e.db") as reader:
         assert reader.run().status == RunStatus.FAILED

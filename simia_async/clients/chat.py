@@ -16,6 +16,7 @@ import msgspec
 import tenacity
 from simia_store import CallRecord
 from tenacity.stop import stop_base
+from tenacity.wait import wait_base
 
 from simia_async.clients.endpoint import Endpoint
 from simia_async.clients.limiter import Limiter
@@ -184,7 +185,7 @@ class ChatClient:
         return tenacity.AsyncRetrying(
             sleep=anyio.sleep,
             retry=tenacity.retry_if_exception_type((RateLimited, EndpointUnavailable, BadReply)),
-            wait=_wait,
+            wait=_Wait(self.endpoint.max_backoff_s),
             stop=_GiveUp(self.endpoint.retry_budget_s),
             reraise=True,
         )
@@ -314,15 +315,16 @@ class ChatClient:
         return " ".join(text.split())[:300]
 
 
-_backoff = tenacity.wait_random_exponential(multiplier=0.25, max=20)
-"""Full jitter, doubling from a quarter of a second."""
+class _Wait(wait_base):
+    """Full jitter, doubling from a quarter of a second; longer if the endpoint asks for it."""
 
+    def __init__(self, max_backoff_s: float) -> None:
+        self._backoff = tenacity.wait_random_exponential(multiplier=0.25, max=max_backoff_s)
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    """The jittered back-off, or what the endpoint asked for if that is longer."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after_s if isinstance(error, RateLimited) else 0.0
-    return max(asked, _backoff(state))
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        error = retry_state.outcome.exception() if retry_state.outcome else None
+        asked = error.retry_after_s if isinstance(error, RateLimited) else 0.0
+        return max(asked, self._backoff(retry_state))
 
 
 class _GiveUp(stop_base):

@@ -24,6 +24,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Limit of one attempt."""
     retry_budget_s: float = 120.0
     """Time from the first failure of a call until it is given up."""
+    max_backoff_s: float = 20.0
+    """Longest wait of ours between two attempts; the endpoint may ask for longer."""
     usd_per_million_in: float | None = None
     usd_per_million_out: float | None = None
     """Prices of a million tokens; None: not known, and so no cost either."""

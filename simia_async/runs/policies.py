@@ -9,7 +9,7 @@ from typing import Self
 from simia_async.clients import ChatClient, Endpoint
 from simia_async.errors import EndpointRefused
 from simia_async.models import model_directory, policy_name
-from simia_async.supervision.service import Report, run_service
+from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 
 
 class PolicyEngine:
@@ -44,6 +44,7 @@ class PolicyEngine:
                 model=policy_name(0),
                 api_key_env="",
                 max_in_flight=max_in_flight,
+                max_backoff_s=CHILD_BACKOFF_S,
             )
             async with ChatClient.connect(endpoint) as client:
                 yield cls(client, loaded)

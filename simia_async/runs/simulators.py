@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from simia_async.clients import ChatClient, Endpoint
 from simia_async.config import SCRIPTED, SimulatorConfig
-from simia_async.supervision.service import Report, run_service
+from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 
 
 @asynccontextmanager
@@ -35,6 +35,7 @@ async def connect_simulator(config: SimulatorConfig, report: Report) -> AsyncIte
             # The embedded server needs no key, and must not be sent one that is meant for others.
             api_key_env="",
             max_in_flight=config.max_in_flight,
+            max_backoff_s=CHILD_BACKOFF_S,
         )
         async with ChatClient.connect(endpoint) as client:
             yield client

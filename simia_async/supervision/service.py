@@ -15,6 +15,9 @@ Report = Callable[[str], None]
 
 RESTARTS = 3
 
+CHILD_BACKOFF_S = 1.0
+"""Longest wait of a client between two attempts: a child is back within seconds."""
+
 
 class Service:
     """A served child. Made by `run_service`."""
