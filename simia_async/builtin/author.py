@@ -47,7 +47,7 @@ def retell(seed: list[Message], request_seed: int, *, scripted_world: bool) -> l
     first_user = next((m for m in seed if m.role == "user"), None)
     told = []
     for message in seed:
-        content = cast.rewrite_document(message.content or "") if message.content else ""
+        content = cast.rewrite_document(message.content) if message.content else ""
         if message.role == "user":
             content = _reword(rng, content, opening=message is first_user)
         calls = [

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import anyio
+import msgspec
 from simia_store import GroupRecord
 
 from simia_async.environments import Environment, Task
@@ -34,22 +35,19 @@ async def run_group(
     simulator: Simulator,
     place: Placement,
     on_outcome: OnOutcome,
-) -> list[Outcome]:
+) -> None:
     """Play `task` `size` times at once, and store the group with its rewards."""
     group = GroupRecord(group_id, task.id, step, policy.version, size)
     await place.store.append(group)
-    outcomes: list[Outcome | None] = [None] * size
+    rewards: list[float | None] = [None] * size
 
     async def play(member: int) -> None:
         seat = Placement(place.store, group_id, seed=place.seed + member)
         outcome = await run_rollout(task, environment, policy, simulator, seat)
-        outcomes[member] = outcome
+        rewards[member] = outcome.reward
         on_outcome(outcome)
 
     async with anyio.create_task_group() as members:
         for member in range(size):
             members.start_soon(play, member)
-    played = [outcome for outcome in outcomes if outcome is not None]
-    rewards = [outcome.reward for outcome in played]
-    await place.store.append(GroupRecord(group_id, task.id, step, policy.version, size, rewards))
-    return played
+    await place.store.append(msgspec.structs.replace(group, rewards=rewards))

@@ -72,19 +72,13 @@ async def run_evaluate(
         await store.append(environment.as_record())
         for version, adapter in adapters.items():
             await store.append(AdapterRecord(version, str(adapter), None, 0))
+        world = Simulator(simulator, environment)
         scores = []
         for version, name in names.items():
-            policy = Policy(
-                client=engine.client,
-                renderer=renderer,
-                version=version,
-                temperature=config.temperature,
-                max_turns=config.max_turns,
-                max_tokens=config.max_tokens,
-                context=config.context,
+            policy = engine.policy(
+                config, renderer, version=version, temperature=config.temperature
             )
-            asked = Simulator(simulator, environment)
-            outcomes = await _play_all(tasks, environment, policy, asked, store, config.seed, count)
+            outcomes = await _play_all(tasks, environment, policy, world, store, config.seed, count)
             check_some_reward(outcomes, name)
             scores.append(score(name, outcomes))
             await _store_score(store, version, scores[-1])

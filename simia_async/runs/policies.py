@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Self
 
 from simia_async.clients import ChatClient, Endpoint
+from simia_async.config import RolloutConfig
 from simia_async.errors import EndpointRefused
 from simia_async.models import model_directory, policy_name
+from simia_async.rendering.renderer import Renderer
+from simia_async.rollouts.conversation import Policy
 from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 
 
@@ -48,6 +51,20 @@ class PolicyEngine:
             )
             async with ChatClient.connect(endpoint) as client:
                 yield cls(client, loaded)
+
+    def policy(
+        self, config: RolloutConfig, renderer: Renderer, *, version: int, temperature: float
+    ) -> Policy:
+        """One version of the policy, sampled as the run's settings say."""
+        return Policy(
+            client=self.client,
+            renderer=renderer,
+            version=version,
+            temperature=temperature,
+            max_turns=config.max_turns,
+            max_tokens=config.max_tokens,
+            context=config.context,
+        )
 
     async def load(self, version: int, path: Path) -> None:
         """Hold one more adapter."""

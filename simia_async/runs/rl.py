@@ -93,15 +93,8 @@ async def run_rl(
         await store.append(environment.as_record())
         for version, adapter in start.items():
             await store.append(AdapterRecord(version, str(adapter), None, 0))
-        policy = Policy(
-            client=engine.client,
-            renderer=renderer,
-            version=max(start, default=0),
-            temperature=1.0,
-            max_turns=config.max_turns,
-            max_tokens=config.max_tokens,
-            context=config.context,
-        )
+        policy = engine.policy(config, renderer, version=max(start, default=0), temperature=1.0)
+        world = Simulator(simulator, environment)
         steps = []
         published = Path()
         for step in range(1, config.steps + 1):
@@ -112,7 +105,7 @@ async def run_rl(
                 tasks[(step - 1) * config.groups : step * config.groups],
                 environment,
                 policy,
-                Simulator(simulator, environment),
+                world,
                 store,
                 on_progress,
             )
