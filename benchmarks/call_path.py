@@ -16,7 +16,8 @@ from simia_store import open_store
 
 from simia_async.builtin.mini_retail import MINI_RETAIL
 from simia_async.builtin.templates import TEMPLATES, draw_task
-from simia_async.clients import ChatClient, Endpoint
+from simia_async.clients import ChatClient
+from simia_async.config import Endpoint
 from simia_async.environments import load_environment
 from simia_async.simulation import Simulator
 from simia_async.simulation.prompts import WORDS, compose

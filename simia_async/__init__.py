@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simia_async.api import evaluate, generate, train_rl, train_sft
-    from simia_async.clients.endpoint import Endpoint
-    from simia_async.config import SimulatorConfig
+    from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
 
 _HOMES = {
-    "Endpoint": "clients.endpoint",
+    "Endpoint": "config",
     "Environment": "environments.environment",
-    "SimulatorConfig": "config",
     "Task": "environments.task",
     "evaluate": "api",
     "generate": "api",
@@ -28,7 +26,6 @@ _HOMES = {
 __all__ = [
     "Endpoint",
     "Environment",
-    "SimulatorConfig",
     "Task",
     "evaluate",
     "generate",

@@ -15,8 +15,9 @@ from aiohttp.test_utils import TestServer
 from simia_store import CallRecord
 
 from simia_async.builtin.task_source import tasks_of
-from simia_async.clients import ChatClient, ChatReply, Endpoint, Limiter
+from simia_async.clients import ChatClient, ChatReply, Limiter
 from simia_async.clients.limiter import LimiterStatistics
+from simia_async.config import Endpoint
 from simia_async.environments import load_environment
 from simia_async.errors import (
     BadReply,

@@ -19,8 +19,8 @@ from simia_async.builtin.expert import expert_dialogue
 from simia_async.builtin.mini_retail import MINI_RETAIL
 from simia_async.builtin.server import completion
 from simia_async.builtin.templates import TEMPLATES, draw_task
-from simia_async.clients import ChatClient, Endpoint
-from simia_async.config import TINY
+from simia_async.clients import ChatClient
+from simia_async.config import TINY, Endpoint
 from simia_async.environments import Environment, Task, load_environment
 from simia_async.messages import Message
 from simia_async.models import model_directory

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer  # noqa: E402
 from peft import PeftModel  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
-from simia_async.clients import ChatClient, Endpoint  # noqa: E402
-from simia_async.config import TINY  # noqa: E402
+from simia_async.clients import ChatClient  # noqa: E402
+from simia_async.config import TINY, Endpoint  # noqa: E402
 from simia_async.errors import EndpointRefused, UsageError  # noqa: E402
 from simia_async.inference.engine import Engine, Sampled, SampleRequest  # noqa: E402
 from simia_async.inference.server import PolicyServer  # noqa: E402

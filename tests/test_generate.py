@@ -16,7 +16,7 @@ from aiohttp.test_utils import TestServer
 from simia_store import Reader, RunStatus, TrajectoryStatus
 
 import simia_async
-from simia_async.config import GenerateConfig, SimulatorConfig
+from simia_async.config import Endpoint, GenerateConfig
 from simia_async.errors import EndpointError, EndpointRefused, StoreError, UsageError
 from simia_async.runs.generate import run_generate
 
@@ -123,8 +123,8 @@ def test_a_killed_run_goes_on_and_loses_nothing(tmp_path: Path) -> None:
         assert sum(1 for _ in reader.calls()) == len(after)
 
 
-def simulator_at(url: str) -> SimulatorConfig:
-    return SimulatorConfig(base_url=url, model="gpt-5")
+def simulator_at(url: str) -> Endpoint:
+    return Endpoint(base_url=url, model="gpt-5")
 
 
 async def generate_with(handler, run: Path, **limits):
@@ -134,7 +134,7 @@ async def generate_with(handler, run: Path, **limits):
     await server.start_server()
     try:
         url = f"http://127.0.0.1:{server.port}/v1"
-        simulator = SimulatorConfig(base_url=url, model="gpt-5", **limits)
+        simulator = Endpoint(base_url=url, model="gpt-5", **limits)
         config = GenerateConfig(n=8, simulator=simulator)
         return await run_generate(config, run, report=print)
     finally:

@@ -26,7 +26,8 @@ from simia_store import (
 from simia_async.builtin.answers import CannotAnswer, answer
 from simia_async.builtin.author import retell
 from simia_async.builtin.server import build_app
-from simia_async.clients import ChatClient, Endpoint
+from simia_async.clients import ChatClient
+from simia_async.config import Endpoint
 from simia_async.environments import load_environment, load_seeds
 from simia_async.environments.seeds import Seed, infer_schema
 from simia_async.errors import BadReply, RateLimited, UsageError

@@ -15,7 +15,8 @@ from simia_store import CallRecord
 
 from simia_async.builtin.server import build_app, completion
 from simia_async.builtin.task_source import tasks_of
-from simia_async.clients import ChatClient, Endpoint
+from simia_async.clients import ChatClient
+from simia_async.config import Endpoint
 from simia_async.environments import Check, Environment, load_environment, load_seeds
 from simia_async.errors import BadReply
 from simia_async.messages import FunctionCall, Message, ToolCall

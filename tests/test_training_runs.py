@@ -78,7 +78,7 @@ async def test_a_simulator_that_refuses_everything_ends_the_run(tmp_path: Path) 
     server = TestServer(app)
     await server.start_server()
     url = f"http://127.0.0.1:{server.port}/v1"
-    simulator = simia_async.SimulatorConfig(base_url=url, model="m")
+    simulator = simia_async.Endpoint(base_url=url, model="m")
     try:
         with pytest.raises(EndpointError, match=r"none of the 4 rollouts.*no such model"):
             await simia_async.evaluate(run=tmp_path / "e.db", tasks=4, simulator=simulator)

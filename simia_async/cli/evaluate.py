@@ -9,7 +9,7 @@ from simia_store import printable
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
-from simia_async.config import TINY, EvalConfig, SimulatorConfig
+from simia_async.config import TINY, Endpoint, EvalConfig
 from simia_async.evaluation.shares import Share
 from simia_async.runs.evaluate import EvalProgress, EvalResult, run_evaluate
 from simia_async.runs.record import default_path
@@ -31,7 +31,7 @@ def evaluate(
     seed: options.Seed = 0,
     as_json: AsJson = False,
     *,
-    simulator: SimulatorConfig,
+    simulator: Endpoint,
 ) -> None:
     """Play held-out tasks with the base and with adapters; count by the world's exact check."""
 

@@ -7,7 +7,7 @@ import typer
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, show
-from simia_async.config import GenerateConfig, SimulatorConfig
+from simia_async.config import Endpoint, GenerateConfig
 from simia_async.errors import SimiaError
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
 from simia_async.runs.record import default_path
@@ -34,7 +34,7 @@ def generate(
     seed: options.Seed = 0,
     as_json: AsJson = False,
     *,
-    simulator: SimulatorConfig,
+    simulator: Endpoint,
 ) -> None:
     """Amplify seed conversations into many (Simia-SFT).
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from simia_async.cli.output import fail
-from simia_async.config import SimulatorConfig
+from simia_async.config import Endpoint
 from simia_async.errors import SimiaError
 
 Env = Annotated[
@@ -59,10 +59,10 @@ def simulator_config(
     usd_out: Annotated[
         float | None, typer.Option(min=0, help="Its price of a million tokens out.")
     ] = None,
-) -> SimulatorConfig:
+) -> Endpoint:
     """The simulator's settings. A base URL that only the environment gives changes nothing."""
     from_environment = base_url is not None and base_url == os.environ.get("OPENAI_BASE_URL")
-    return SimulatorConfig(
+    return Endpoint(
         base_url=None if from_environment and not simulator_model else base_url,
         model=simulator_model,
         api_key_env=api_key_env,

@@ -8,7 +8,7 @@ import typer
 from simia_async.api import adapters_directory
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show
-from simia_async.config import TINY, GrpoConfig, SftConfig, SimulatorConfig
+from simia_async.config import TINY, Endpoint, GrpoConfig, SftConfig
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
 from simia_async.runs.sft import SftResult, run_sft
@@ -76,7 +76,7 @@ def rl(
     seed: options.Seed = 0,
     as_json: AsJson = False,
     *,
-    simulator: SimulatorConfig,
+    simulator: Endpoint,
 ) -> None:
     """GRPO on rollouts in the simulated world (Simia-RL)."""
 

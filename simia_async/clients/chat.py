@@ -18,8 +18,10 @@ from simia_store import CallRecord
 from tenacity.stop import stop_base
 from tenacity.wait import wait_base
 
-from simia_async.clients.endpoint import Endpoint
+from simia_async.clients.credentials import read_key
 from simia_async.clients.limiter import Limiter
+from simia_async.clients.prices import cost_usd
+from simia_async.config import Endpoint
 from simia_async.errors import (
     BadReply,
     EndpointError,
@@ -96,7 +98,7 @@ class ChatClient:
         self.endpoint = endpoint
         self.limiter = Limiter(endpoint.max_in_flight, endpoint.requests_per_minute)
         self._session = session
-        self._key = endpoint.api_key()
+        self._key = read_key(endpoint.api_key_env)
 
     @classmethod
     @asynccontextmanager
@@ -243,7 +245,7 @@ class ChatClient:
         return CallRecord(
             trajectory_id=trajectory_id,
             role=role,
-            endpoint=self.endpoint.base_url,
+            endpoint=self.endpoint.base_url or "",
             model=model,
             attempt=attempt,
             status=type(error).__name__ if error else "ok",
@@ -251,12 +253,12 @@ class ChatClient:
             tokens_in=tokens_in,
             tokens_out=tokens_out,
             tokens_cached=(details.cached_tokens or 0) if details else 0,
-            cost_usd=self.endpoint.cost_usd(tokens_in, tokens_out),
+            cost_usd=cost_usd(self.endpoint, tokens_in, tokens_out),
             error=str(error) if error else None,
         )
 
     async def _attempt(self, method: str, path: str, payload: bytes | None) -> bytes:
-        url = self.endpoint.base_url.rstrip("/") + path
+        url = (self.endpoint.base_url or "").rstrip("/") + path
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"

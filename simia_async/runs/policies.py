@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from simia_async.clients import ChatClient, Endpoint
-from simia_async.config import RolloutConfig
+from simia_async.clients import ChatClient
+from simia_async.config import Endpoint, RolloutConfig
 from simia_async.errors import EndpointRefused
 from simia_async.models import model_directory, policy_name
 from simia_async.rendering.renderer import Renderer

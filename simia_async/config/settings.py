@@ -2,59 +2,22 @@
 
 import math
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
+from simia_async.config.bounds import at_least_one, positive
+from simia_async.config.endpoint import Endpoint
 from simia_async.errors import ConfigError
 
 TINY = "builtin/tiny"
 """Name of the tiny base policy that ships with simia-async."""
 
-SCRIPTED = "scripted-simulator"
-"""Name of the embedded simulator as a model. Rule-based, not an LLM."""
-
 RunKind = Literal["generate", "sft", "rl", "eval"]
-
-
-def _at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise ConfigError(f"{name}: found {value}; it must be at least 1")
-
-
-def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name}: found {value}; it must be a number above 0")
 
 
 def _fit_for_a_seed(value: int) -> None:
     if not 0 <= value < 2**31:
         raise ConfigError(f"seed: found {value}; it must be at least 0 and below 2**31")
-
-
-class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Which LLM plays the world. Without a base URL: the embedded scripted simulator."""
-
-    base_url: str | None = None
-    model: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    max_in_flight: int = 64
-    requests_per_minute: float | None = None
-    usd_per_million_in: float | None = None
-    usd_per_million_out: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.base_url and not self.model:
-            raise ConfigError("--base-url also needs --simulator-model: which model to ask there")
-        if self.model and not self.base_url:
-            raise ConfigError(
-                "--simulator-model also needs --base-url (or OPENAI_BASE_URL): where that model is"
-            )
-        _at_least_one("max_in_flight", self.max_in_flight)
-        if self.requests_per_minute is not None:
-            _positive("requests_per_minute", self.requests_per_minute)
-        if self.base_url:
-            _check_url(self.base_url)
 
 
 class GenerateConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +33,10 @@ class GenerateConfig(msgspec.Struct, frozen=True, kw_only=True):
     declare_tools: tuple[str, ...] = ()
     """Tools to declare with a schema inferred from the seeds' calls."""
     seed: int = 0
-    simulator: SimulatorConfig = SimulatorConfig()
+    simulator: Endpoint = Endpoint()
 
     def __post_init__(self) -> None:
-        _at_least_one("n", self.n)
+        at_least_one("n", self.n)
         _fit_for_a_seed(self.seed)
 
 
@@ -88,10 +51,10 @@ class SftConfig(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _at_least_one("epochs", self.epochs)
-        _at_least_one("tokens_per_batch", self.tokens_per_batch)
-        _at_least_one("lora_rank", self.lora_rank)
-        _positive("learning_rate", self.learning_rate)
+        at_least_one("epochs", self.epochs)
+        at_least_one("tokens_per_batch", self.tokens_per_batch)
+        at_least_one("lora_rank", self.lora_rank)
+        positive("learning_rate", self.learning_rate)
         _fit_for_a_seed(self.seed)
 
 
@@ -107,11 +70,11 @@ class RolloutConfig(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 1024
     """Limit of a whole conversation, in tokens."""
     seed: int = 0
-    simulator: SimulatorConfig = SimulatorConfig()
+    simulator: Endpoint = Endpoint()
 
     def __post_init__(self) -> None:
         for name in ("max_turns", "max_tokens", "context"):
-            _at_least_one(name, getattr(self, name))
+            at_least_one(name, getattr(self, name))
         _fit_for_a_seed(self.seed)
 
 
@@ -132,9 +95,9 @@ class GrpoConfig(RolloutConfig, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("steps", "groups", "tokens_per_batch", "lora_rank"):
-            _at_least_one(name, getattr(self, name))
+            at_least_one(name, getattr(self, name))
         for name in ("learning_rate", "clip_low", "clip_high"):
-            _positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
         if self.group_size < 2:
             raise ConfigError(
                 f"group_size: found {self.group_size}; group-relative advantages need at least 2"
@@ -151,18 +114,6 @@ class EvalConfig(RolloutConfig, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least_one("tasks", self.tasks)
+        at_least_one("tasks", self.tasks)
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
             raise ConfigError(f"temperature: found {self.temperature}; it must be at least 0")
-
-
-def _check_url(base_url: str) -> None:
-    """Settings are stored with the run, so a URL may hold no secret."""
-    parts = urlsplit(base_url)
-    if parts.username or parts.password:
-        raise ConfigError(
-            "base_url: holds a user name or password, which would be stored with the run; put the "
-            "key into an environment variable and name it with --api-key-env"
-        )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"base_url: found {base_url!r}; expected http://… or https://…")
