@@ -125,7 +125,7 @@ def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None
         assert reader.run().status == RunStatus.DONE
         assert [adapter.version for adapter in reader.adapters()] == [1]
         # Nobody's conversation was lost to it.
-        assert {status for status, _ in reader.count_trajectories()} == {"scored"}
+        assert {outcome.status for outcome in reader.outcomes()} == {"scored"}
 
 
 def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:

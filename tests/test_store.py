@@ -17,26 +17,28 @@ from hypothesis import strategies as st
 from simia_store import (
     AdapterRecord,
     CallRecord,
+    CommandRecord,
+    CommandStatus,
     EnvironmentRecord,
+    FactRecord,
     GroupRecord,
     MetricRecord,
     Reader,
+    RoleUsage,
     RunRecord,
     RunStatus,
+    StatisticsRecord,
     StoreError,
+    TaskRecord,
     TrajectoryRecord,
     TrajectoryStatus,
     TurnRecord,
     open_store,
+    usage_by_role,
 )
-from simia_store.schema import (
-    APPLICATION_ID,
-    SCHEMA_VERSION,
-    creation_script,
-    from_row,
-    insert_statement,
-    to_row,
-)
+from simia_store.compression import Decompressor
+from simia_store.rows import from_row, insert_statement, to_row
+from simia_store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
 KEPT, REJECTED = TrajectoryStatus.KEPT, TrajectoryStatus.REJECTED
 
@@ -58,7 +60,7 @@ EVERY_KIND: list[tuple[Any, Callable[[Reader], Any]]] = [
     (
         TrajectoryRecord(
             *(9, "e", "t", TrajectoryStatus.UNSCORED, "heldout", 7, 1, "judge_error", None),
-            *("judge", "no answer", {"criteria": {"said": False}}, 1.25, 2.25),
+            *("judge", None, "no answer", {"criteria": {"said": False}}, 1.25, 2.25),
         ),
         lambda reader: next(reader.trajectories()),
     ),
@@ -70,8 +72,21 @@ EVERY_KIND: list[tuple[Any, Callable[[Reader], Any]]] = [
         lambda reader: reader.turns(9)[0],
     ),
     (
-        CallRecord(None, "judge", "http://h/v1", "m", 2, "BadReply", 0.5, 1, 2, 3, 0.01, "no", 1.0),
+        CallRecord(
+            *(None, "judge", "http://h/v1", "m", 2, "BadReply", 0.5, 1, 2, 3, 4, 0.25, 0.01),
+            *("no", 1.0),
+        ),
         lambda reader: next(reader.calls()),
+    ),
+    (TaskRecord("t", "e", "heldout", {"a": [1]}), lambda reader: next(reader.tasks())),
+    (
+        FactRecord(3, None, "/a", {"op": "add", "path": "/a", "value": 1}, 7.0),
+        lambda reader: reader.facts(group_id=3)[0],
+    ),
+    (StatisticsRecord("governor", {"waiting": 1}, 8.0), lambda reader: reader.statistics()[0]),
+    (
+        CommandRecord(5, "stop", {"now": True}, 1.0, CommandStatus.REFUSED, "no", 2.0),
+        lambda reader: reader.commands()[0],
     ),
     (MetricRecord(1, "loss", 0.1, 5.0), lambda reader: reader.metrics("loss")[0]),
     (AdapterRecord(1, "/a/1", None, 3, 6.0), lambda reader: reader.adapters()[0]),
@@ -105,21 +120,31 @@ JSON_VALUES = st.recursive(
 def test_any_json_and_any_text_come_back_from_sqlite(message: dict[str, Any], text: str) -> None:
     record = TurnRecord(1, 0, "tool", message, source=text)
     with closing(sqlite3.connect(":memory:")) as database:
-        database.executescript(creation_script())
+        migrate(database, 0)
         database.execute(insert_statement(TurnRecord), to_row(record))
         columns = ", ".join(TurnRecord.__struct_fields__)
         row = database.execute(f"SELECT {columns} FROM turns").fetchone()
-    assert from_row(TurnRecord, row) == record
+    assert from_row(TurnRecord, row, Decompressor(lambda _: b"")) == record
 
 
-async def test_records_of_one_append_keep_their_order(tmp_path: Path) -> None:
+async def test_events_name_the_rows_of_a_commit_as_runs_of_a_table(tmp_path: Path) -> None:
     async with open_store(tmp_path / "run.db") as store:
-        await store.append(
-            trajectory(1), TurnRecord(1, 0, "user", {}), trajectory(2), MetricRecord(1, "a", 1.0)
-        )
         with Reader(store.path) as reader:
-            written = [(event.kind, event.row) for event in reader.events_after(0)]
-    assert written == [("trajectories", 1), ("turns", 1), ("trajectories", 2), ("metrics", 1)]
+            before = reader.events_after(0)[-1].sequence
+            await store.append(
+                *(TurnRecord(1, position, "user", {}) for position in range(3)),
+                *(trajectory(number) for number in (7, 5, 6, 9)),
+                EnvironmentRecord("e", "", []),
+            )
+            await store.append(TurnRecord(1, 3, "user", {}))
+            written = [(e.kind, e.first, e.last) for e in reader.events_after(before)]
+    assert written == [
+        ("environments", 0, 0),
+        ("trajectories", 5, 7),
+        ("trajectories", 9, 9),
+        ("turns", 1, 3),
+        ("turns", 4, 4),
+    ]
 
 
 async def test_a_trajectory_written_again_replaces_itself_and_both_writes_are_events(
@@ -130,25 +155,28 @@ async def test_a_trajectory_written_again_replaces_itself_and_both_writes_are_ev
         await store.append(trajectory(4, TrajectoryStatus.SCORED, reward=1.0))
         with Reader(store.path) as reader:
             (only,) = reader.trajectories()
-            first, second = reader.events_after(0)
+            first, second = (e for e in reader.events_after(0) if e.kind == "trajectories")
             assert reader.events_after(first.sequence) == [second]
     assert (only.status, only.reward) == (TrajectoryStatus.SCORED, 1.0)
-    assert (first.kind, first.row) == (second.kind, second.row) == ("trajectories", 4)
+    assert (first.first, first.last) == (second.first, second.last) == (4, 4)
 
 
 async def test_appends_that_arrive_at_once_all_land(tmp_path: Path) -> None:
     async with open_store(tmp_path / "run.db") as store:
         # More than the queue holds, so that some callers are held back.
-        await asyncio.gather(*(store.append(MetricRecord(n, "n", n)) for n in range(1500)))
+        await asyncio.gather(*(store.append(MetricRecord(n, "n", n)) for n in range(10_500)))
         with Reader(store.path) as reader:
-            assert sorted(metric.step for metric in reader.metrics("n")) == list(range(1500))
+            assert sorted(metric.step for metric in reader.metrics("n")) == list(range(10_500))
+        statistics = store.statistics()
+    assert (statistics.waiting, statistics.failed) == (0, 0)
+    assert statistics.appends >= 10_500 > 100 > statistics.commits > 0
 
 
 async def test_the_reader_answers_by_status_group_cause_and_role(tmp_path: Path) -> None:
     async with open_store(tmp_path / "run.db") as store:
         await store.append(
             trajectory(3, group_id=1, stop_reason="user_done"),
-            trajectory(1, REJECTED, boundary="rule", detail={"rejected_by": "duplicate"}),
+            trajectory(1, REJECTED, boundary="rule", rejected_by="duplicate"),
             trajectory(2, REJECTED, boundary="simulator"),
             MetricRecord(1, "b", 1.0),
             MetricRecord(1, "a", 1.0),
@@ -163,13 +191,13 @@ async def test_the_reader_answers_by_status_group_cause_and_role(tmp_path: Path)
             assert list(reader.trajectories(status=REJECTED, group_id=1)) == []
             assert reader.metric_names() == ["a", "b"]
             assert [metric.value for metric in reader.metrics("a")] == [1.0, 2.0]
-            assert reader.usage() == [("user", 1, 1, 5, 7, 0.5)]
+            assert usage_by_role(reader.usage()) == [RoleUsage("user", 1, 1, 5, 7, 0.5)]
             assert len(reader.events_after(0, limit=3)) == 3
-            assert reader.count_trajectories() == {
-                ("kept", "user_done"): 1,
-                ("rejected", "duplicate"): 1,
-                ("rejected", "simulator"): 1,
-            }
+            assert [(o.status, o.cause, o.count) for o in reader.outcomes()] == [
+                ("kept", "user_done", 1),
+                ("rejected", "duplicate", 1),
+                ("rejected", "simulator", 1),
+            ]
 
 
 async def test_an_empty_run_says_so(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from simia_store import Reader
+from simia_store import Reader, usage_by_role
 
 from simia_async.cli.output import fail, show, stdout
 from simia_async.errors import SimiaError
@@ -32,14 +32,15 @@ def print_report(path: Path) -> None:
         ended = f": {run.reason}" if run.reason else ""
         show("run", f"{run.kind}, {run.status}{ended}")
         outcomes = Table("trajectories", "because of", "count", title="outcomes", min_width=50)
-        for (status, cause), count in reader.count_trajectories().items():
-            outcomes.add_row(status, cause, str(count))
+        for outcome in reader.outcomes():
+            outcomes.add_row(outcome.status, outcome.cause, str(outcome.count))
         if outcomes.row_count:
             stdout.print(outcomes)
         calls = Table("role", "ok", "failed", "tokens in", "tokens out", "USD", title="LLM calls")
-        for role, good, bad, tokens_in, tokens_out, cost in reader.usage():
-            usd = "–" if cost is None else f"{cost:.2f}"
-            calls.add_row(role, str(good), str(bad), str(tokens_in), str(tokens_out), usd)
+        for usage in usage_by_role(reader.usage()):
+            usd = "–" if usage.cost_usd is None else f"{usage.cost_usd:.2f}"
+            counted = (usage.ok, usage.failed, usage.tokens_in, usage.tokens_out)
+            calls.add_row(usage.role, *map(str, counted), usd)
         if calls.row_count:
             stdout.print(calls)
         for adapter in reader.adapters():

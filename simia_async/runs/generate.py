@@ -237,12 +237,9 @@ class _Synthesis:
             task_id=task_id,
             status=TrajectoryStatus.REJECTED if rejected_by else TrajectoryStatus.KEPT,
             boundary=boundary if rejected_by else None,
+            rejected_by=rejected_by,
             reason=reason,
-            detail={
-                "fingerprint": mark,
-                "repairs": verdict.repairs,
-                "rejected_by": rejected_by,
-            },
+            detail={"fingerprint": mark, "repairs": verdict.repairs},
             created_at=started,
             finished_at=time.time(),
         )
@@ -257,4 +254,4 @@ class _Synthesis:
         if trajectory.status == TrajectoryStatus.KEPT:
             self.kept += 1
         else:
-            self.rejected[str(trajectory.detail["rejected_by"])] += 1
+            self.rejected[str(trajectory.rejected_by)] += 1

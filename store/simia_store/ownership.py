@@ -3,12 +3,17 @@
 import fcntl
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from simia_store.errors import StoreError
 
 
 class Ownership:
-    """An exclusive `flock` on `<database>.lock`. Raises `StoreError` if another process owns it."""
+    """An exclusive `flock` on `<database>.lock`, as long as the context lasts.
+
+    Raises `StoreError` if another process owns it.
+    """
 
     def __init__(self, database: Path) -> None:
         if database.is_dir():
@@ -30,6 +35,13 @@ class Ownership:
         os.ftruncate(self._fd, 0)
         os.write(self._fd, f"{os.getpid()}\n".encode())
 
-    def release(self) -> None:
-        """Give the database up."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         os.close(self._fd)

@@ -1,7 +1,6 @@
 """Reading a run: while its owner writes, and after. Synchronous; call it off the event loop."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -9,22 +8,39 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from simia_store.compression import Decompressor
 from simia_store.errors import StoreError
+from simia_store.pages import Order, Page, page_query
 from simia_store.records import (
     AdapterRecord,
     CallRecord,
+    CommandRecord,
     EnvironmentRecord,
     EventRecord,
+    FactRecord,
     GroupRecord,
     MetricRecord,
+    OutcomeCount,
     RunRecord,
+    SessionRecord,
+    StatisticsRecord,
+    TaskRecord,
     TrajectoryRecord,
     TrajectoryStatus,
     TurnRecord,
+    UsageCount,
 )
-from simia_store.schema import IDENTITY, TABLES, check_identity, from_row
+from simia_store.rows import from_row
+from simia_store.schema import SCHEMA_VERSION, TABLES, check_identity
 
 R = TypeVar("R", bound=msgspec.Struct)
+
+_UNTABLED: dict[type[Any], str] = {
+    EventRecord: "events",
+    OutcomeCount: "outcomes",
+    UsageCount: "usage",
+}
+"""Tables that the database and the writer fill themselves."""
 
 
 class Reader:
@@ -35,18 +51,18 @@ class Reader:
             raise StoreError(f"{path}: no such run database")
         self.path = path
         try:
-            self._database = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=ro",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            identity = [self._database.execute(query).fetchone()[0] for query in IDENTITY]
-            new = check_identity(path, *identity)
+            self._database, version = _connect(path)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: not a run database: {error}") from error
-        if new:
-            raise StoreError(f"{path}: is empty; its run has not begun to write yet")
+        if version != SCHEMA_VERSION:
+            self._database.close()
+            raise StoreError(
+                f"{path}: is empty; its run has not begun to write yet"
+                if version == 0
+                else f"{path}: was written by an older simia-async (schema {version}, this one "
+                f"reads {SCHEMA_VERSION}); bring it up to date with: simia runs upgrade {path}"
+            )
+        self._decompressor = Decompressor(self._dictionary)
 
     def __enter__(self) -> Self:
         return self
@@ -67,11 +83,19 @@ class Reader:
         """The run that this database is the record of; None before its first line is written."""
         return next(self._select(RunRecord), None)
 
+    def sessions(self) -> list[SessionRecord]:
+        """The stretches of time in which a process owned the run, oldest first."""
+        return list(self._select(SessionRecord, order="id"))
+
     def environment(self) -> EnvironmentRecord:
         """The environment of the run. Raises `StoreError` if the run has none."""
         for environment in self._select(EnvironmentRecord):
             return environment
         raise StoreError(f"{self.path}: holds no environment, so no trajectories")
+
+    def tasks(self) -> Iterator[TaskRecord]:
+        """Tasks of the run, in the order they were written."""
+        return self._select(TaskRecord)
 
     def trajectories(
         self, *, status: TrajectoryStatus | None = None, group_id: int | None = None
@@ -82,11 +106,35 @@ class Reader:
         condition = " AND ".join(f"{name} = ?" for name in given) or "1"
         return self._select(TrajectoryRecord, condition, tuple(given.values()), order="id")
 
+    def trajectory_page(
+        self,
+        limit: int,
+        *,
+        after: TrajectoryRecord | None = None,
+        order: Order = "id",
+        descending: bool = False,
+        status: TrajectoryStatus | None = None,
+    ) -> Page[TrajectoryRecord]:
+        """The next `limit` trajectories after one of them, found by key and not by counting.
+
+        Ordered by reward, those without one are left out.
+        """
+        query, values = page_query(order, after, descending=descending, status=status)
+        rows = self._select(TrajectoryRecord, query.condition, values, query.order(limit + 1))
+        return Page.of(list(rows), limit)
+
     def turns(self, trajectory_id: int) -> list[TurnRecord]:
         """Turns of one conversation, in order."""
         return list(
             self._select(TurnRecord, "trajectory_id = ?", (trajectory_id,), order="position")
         )
+
+    def facts(
+        self, *, group_id: int | None = None, trajectory_id: int | None = None
+    ) -> list[FactRecord]:
+        """Facts of a group or of a rollout, in the order they came to be."""
+        condition = "group_id IS ? AND trajectory_id IS ?"
+        return list(self._select(FactRecord, condition, (group_id, trajectory_id), order="id"))
 
     def groups(self, step: int) -> list[GroupRecord]:
         """Groups of one training step."""
@@ -94,37 +142,41 @@ class Reader:
 
     def calls(self) -> Iterator[CallRecord]:
         """Every attempt of every LLM call, in order."""
-        return self._select(CallRecord)
+        return self._select(CallRecord, order="id")
+
+    def failed_calls(self, limit: int) -> list[CallRecord]:
+        """The last attempts that failed, newest first."""
+        return list(self._select(CallRecord, "status != 'ok'", order=f"id DESC LIMIT {limit}"))
 
     def metrics(self, name: str) -> list[MetricRecord]:
         """One metric over the run."""
-        return list(self._select(MetricRecord, "name = ?", (name,)))
+        return list(self._select(MetricRecord, "name = ?", (name,), order="id"))
 
     def metric_names(self) -> list[str]:
         """Names of the metrics that the run has."""
         rows = self._database.execute("SELECT DISTINCT name FROM metrics ORDER BY name")
         return [name for (name,) in rows]
 
+    def statistics(self) -> list[StatisticsRecord]:
+        """What each limiter, queue and writer said of itself last."""
+        last = "id IN (SELECT max(id) FROM statistics GROUP BY source)"
+        return list(self._select(StatisticsRecord, last, order="source"))
+
     def adapters(self) -> list[AdapterRecord]:
         """Published adapters, oldest first."""
         return list(self._select(AdapterRecord, order="version"))
 
-    def count_trajectories(self) -> Counter[tuple[str, str]]:
-        """How many trajectories have each (status, what it is due to): the rule that rejected
-        it, else where it failed, else how the conversation ended.
-        """
-        rows = self._database.execute(
-            "SELECT status, coalesce(json_extract(detail, '$.rejected_by'), boundary, stop_reason,"
-            " ''), count(*) FROM trajectories GROUP BY 1, 2 ORDER BY 1, 3 DESC"
-        )
-        return Counter({(status, cause): n for status, cause, n in rows})
+    def commands(self) -> list[CommandRecord]:
+        """What other processes asked of the owner, oldest first."""
+        return list(self._select(CommandRecord, order="id"))
 
-    def usage(self) -> list[tuple[str, int, int, int, int, float | None]]:
-        """Per role: calls, failed attempts, tokens in, tokens out, cost in USD if known."""
-        return self._database.execute(
-            "SELECT role, sum(status = 'ok'), sum(status != 'ok'), sum(tokens_in),"
-            " sum(tokens_out), sum(cost_usd) FROM calls GROUP BY role ORDER BY role"
-        ).fetchall()
+    def outcomes(self) -> list[OutcomeCount]:
+        """How many trajectories stand how, and because of what."""
+        return list(self._select(OutcomeCount, "count > 0", order="status, count DESC"))
+
+    def usage(self) -> list[UsageCount]:
+        """Attempts of calls by role, endpoint, model and outcome."""
+        return list(self._select(UsageCount, order="role, endpoint, model, status"))
 
     def events_after(self, cursor: int, limit: int = 1000) -> list[EventRecord]:
         """What was written after event `cursor`, oldest first; 0 starts at the beginning."""
@@ -137,6 +189,13 @@ class Reader:
         version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
         return version
 
+    def _dictionary(self, number: int) -> bytes:
+        query = "SELECT dictionary FROM dictionaries WHERE id = ?"
+        row = self._database.execute(query, (number,)).fetchone()
+        if row is None:
+            raise StoreError(f"{self.path}: damaged: compression dictionary {number} is missing")
+        return bytes(row[0])
+
     def _select(
         self,
         record_type: type[R],
@@ -145,9 +204,31 @@ class Reader:
         order: str = "rowid",
     ) -> Iterator[R]:
         columns = ", ".join(record_type.__struct_fields__)
+        table = _UNTABLED.get(record_type) or TABLES[record_type].name
         rows = self._database.execute(
-            f"SELECT {columns} FROM {TABLES[record_type]} WHERE {condition} ORDER BY {order}",
-            values,
+            f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order}", values
         )
         for row in rows:
-            yield from_row(record_type, row)
+            yield from_row(record_type, row, self._decompressor)
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
+    """A read-only connection, and the schema version of what it reads."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        return _checked(uri, path)
+    except sqlite3.OperationalError:
+        # A WAL database wants to write even to be read. Where it may not, and no log is left to
+        # read, the file alone is the whole run.
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        return _checked(uri + "&immutable=1", path)
+
+
+def _checked(uri: str, path: Path) -> tuple[sqlite3.Connection, int]:
+    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    try:
+        return database, check_identity(database, path)
+    except BaseException:
+        database.close()
+        raise

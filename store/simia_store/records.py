@@ -31,7 +31,7 @@ class TrajectoryStatus(StrEnum):
     """A finished conversation without a reward; never a reward of 0. `reason` says why."""
 
 
-class RunRecord(msgspec.Struct, frozen=True):
+class RunRecord(msgspec.Struct, frozen=True, gc=False):
     """One invocation. Times are Unix seconds."""
 
     id: str
@@ -43,7 +43,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     finished_at: float | None = None
 
 
-class EnvironmentRecord(msgspec.Struct, frozen=True):
+class EnvironmentRecord(msgspec.Struct, frozen=True, gc=False):
     """The environment of the run, as it was used."""
 
     name: str
@@ -51,7 +51,16 @@ class EnvironmentRecord(msgspec.Struct, frozen=True):
     tools: list[dict[str, Any]]
 
 
-class GroupRecord(msgspec.Struct, frozen=True):
+class TaskRecord(msgspec.Struct, frozen=True, gc=False):
+    """One thing to be done, as it was played."""
+
+    id: str
+    environment: str
+    split: str
+    task: dict[str, Any]
+
+
+class GroupRecord(msgspec.Struct, frozen=True, gc=False):
     """G rollouts of one task, pinned to one policy version."""
 
     id: int
@@ -63,7 +72,7 @@ class GroupRecord(msgspec.Struct, frozen=True):
     """One per rollout; None where there is no reward."""
 
 
-class TrajectoryRecord(msgspec.Struct, frozen=True):
+class TrajectoryRecord(msgspec.Struct, frozen=True, gc=False):
     """One conversation. Written when it starts and again when it ends."""
 
     id: int
@@ -77,6 +86,8 @@ class TrajectoryRecord(msgspec.Struct, frozen=True):
     reward: float | None = None
     boundary: str | None = None
     """Where it failed: policy, simulator, judge or rule."""
+    rejected_by: str | None = None
+    """The rule, or the failure, that kept it out."""
     reason: str | None = None
     detail: dict[str, Any] = {}
     """The judge's criteria and reasoning, repairs made, labels of the task."""
@@ -84,7 +95,7 @@ class TrajectoryRecord(msgspec.Struct, frozen=True):
     finished_at: float | None = None
 
 
-class TurnRecord(msgspec.Struct, frozen=True):
+class TurnRecord(msgspec.Struct, frozen=True, gc=False):
     """One step of a conversation."""
 
     trajectory_id: int
@@ -106,7 +117,22 @@ class TurnRecord(msgspec.Struct, frozen=True):
     """Behaviour log-probabilities of `token_ids`, natural log."""
 
 
-class CallRecord(msgspec.Struct, frozen=True):
+class FactRecord(msgspec.Struct, frozen=True, gc=False):
+    """What the simulated world has answered to a read; kept so that it answers the same again.
+
+    Belongs to a group before its rollout's first change of the state, to the rollout afterwards.
+    """
+
+    group_id: int | None
+    trajectory_id: int | None
+    path: str
+    """JSON Pointer (RFC 6901) into the state."""
+    op: dict[str, Any]
+    """The JSON Patch operation (RFC 6902) that added it to the state."""
+    created_at: float = msgspec.field(default_factory=time.time)
+
+
+class CallRecord(msgspec.Struct, frozen=True, gc=False):
     """One attempt of one LLM call."""
 
     trajectory_id: int | None
@@ -120,13 +146,18 @@ class CallRecord(msgspec.Struct, frozen=True):
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    """Part of `tokens_in` that the endpoint had in its cache."""
+    tokens_reasoning: int = 0
+    """Part of `tokens_out` that was thought and not said."""
+    waited_s: float = 0.0
+    """Time in the governor's queue before the attempt."""
     cost_usd: float | None = None
     """None where prices are not known."""
     error: str | None = None
     created_at: float = msgspec.field(default_factory=time.time)
 
 
-class MetricRecord(msgspec.Struct, frozen=True):
+class MetricRecord(msgspec.Struct, frozen=True, gc=False):
     """One measured value."""
 
     step: int
@@ -135,7 +166,15 @@ class MetricRecord(msgspec.Struct, frozen=True):
     created_at: float = msgspec.field(default_factory=time.time)
 
 
-class AdapterRecord(msgspec.Struct, frozen=True):
+class StatisticsRecord(msgspec.Struct, frozen=True, gc=False):
+    """What a limiter, a queue or the writer said of itself at one moment."""
+
+    source: str
+    sample: dict[str, Any]
+    created_at: float = msgspec.field(default_factory=time.time)
+
+
+class AdapterRecord(msgspec.Struct, frozen=True, gc=False):
     """One published LoRA adapter; version 0 is the base, which has none."""
 
     version: int
@@ -146,22 +185,96 @@ class AdapterRecord(msgspec.Struct, frozen=True):
     created_at: float = msgspec.field(default_factory=time.time)
 
 
-class EventRecord(msgspec.Struct, frozen=True):
-    """That a row was written. The database makes these itself."""
+class SessionRecord(msgspec.Struct, frozen=True, gc=False):
+    """One stretch of time in which a process owned the run. A run that was cut off has several.
+
+    For display: who owns a run is decided by the lock, not by the heartbeat.
+    """
+
+    id: int
+    pid: int
+    host: str
+    version: str
+    """Of simia-async."""
+    started_at: float
+    beat_at: float
+    ended_at: float | None = None
+    """None while it goes on, and for ever if it was killed."""
+
+
+class CommandStatus(StrEnum):
+    """What became of a command."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class CommandRecord(msgspec.Struct, frozen=True, gc=False):
+    """What another process asks of the run's owner, and the owner's answer."""
+
+    id: int | None
+    name: str
+    arguments: dict[str, Any] = {}
+    created_at: float = msgspec.field(default_factory=time.time)
+    status: CommandStatus = CommandStatus.WAITING
+    answer: str | None = None
+    handled_at: float | None = None
+
+
+class EventRecord(msgspec.Struct, frozen=True, gc=False):
+    """That a commit wrote rows `first` to `last` of the table `kind`.
+
+    Both are 0 for the small tables whose rows have no number: read those again.
+    """
 
     sequence: int
     kind: str
-    """Table of the row."""
-    row: int
+    first: int
+    last: int
+
+
+class OutcomeCount(msgspec.Struct, frozen=True, gc=False):
+    """How many trajectories stand so. The database keeps count itself."""
+
+    status: TrajectoryStatus
+    cause: str
+    """The rule that rejected it, else where it failed, else how the conversation ended."""
+    count: int
+
+
+class UsageCount(msgspec.Struct, frozen=True, gc=False):
+    """Attempts of calls by role, endpoint, model and outcome. Kept with every commit."""
+
+    role: str
+    endpoint: str
+    model: str
+    status: str
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int
+    priced: int
+    """How many of the calls have a known price."""
+    cost_usd: float
+    """Sum over those."""
+    max_cost_usd: float
+    latency_s: float
+    """Sum over all."""
 
 
 Record = (
     RunRecord
+    | SessionRecord
     | EnvironmentRecord
+    | TaskRecord
     | GroupRecord
     | TrajectoryRecord
     | TurnRecord
+    | FactRecord
     | CallRecord
     | MetricRecord
+    | StatisticsRecord
     | AdapterRecord
+    | CommandRecord
 )

@@ -1,51 +1,68 @@
 """The owner's writer: records in, one commit for all that arrived meanwhile, then the answer."""
 
+import asyncio
 import contextlib
 import itertools
-import sqlite3
+import os
+import platform
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from itertools import groupby
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import aiosqlite
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+import msgspec
 
+from simia_store.database import Database, Written
 from simia_store.errors import StoreError
 from simia_store.ownership import Ownership
-from simia_store.records import Record
-from simia_store.schema import (
-    IDENTITY,
-    check_identity,
-    creation_script,
-    insert_statement,
-    to_row,
+from simia_store.records import (
+    CommandRecord,
+    CommandStatus,
+    Record,
+    SessionRecord,
+    TrajectoryRecord,
 )
 
-_QUEUE = 1000
+_QUEUE = 10_000
 """Appends that may wait for a commit before callers are held back."""
+_COMMIT_EVERY_S = 0.005
+"""Least time from one commit's beginning to the next: what arrives meanwhile goes in together."""
+_BEAT_EVERY_S = 2.0
 
 
-class _Append:
-    """Records that go into one transaction together, and the event that says they are in."""
+class WriterStatistics(msgspec.Struct, frozen=True, gc=False):
+    """What a screen shows of the writer. Times in seconds."""
 
-    def __init__(self, records: tuple[Record, ...]) -> None:
-        self.rows = [(type(record), to_row(record)) for record in records]
-        self.committed = anyio.Event()
-        self.failure: Exception | None = None
+    waiting: int
+    """Appends that wait for their commit."""
+    appends: int
+    records: int
+    failed: int
+    """Appends that could not be written."""
+    commits: int
+    cpu_s: float
+    """CPU time of its thread."""
+    last_commit_s: float
+    slowest_commit_s: float
 
 
 class Store:
     """The record of one run, open for writing. Made by `open_store`."""
 
-    def __init__(
-        self, path: Path, queue: MemoryObjectSendStream[_Append], last_trajectory: int
-    ) -> None:
+    def __init__(self, path: Path, database: Database, last_trajectory: int) -> None:
         self.path = path
-        self._queue = queue
+        self._database = database
         self._trajectory_ids: Iterator[int] = itertools.count(last_trajectory + 1)
+        self._waiting: deque[tuple[tuple[Record, ...], asyncio.Future[None]]] = deque()
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closed = False
+        self._appends = self._records = self._failed = self._commits = 0
+        self._cpu_s = self._last_commit_s = self._slowest_commit_s = 0.0
 
     def new_trajectory_id(self) -> int:
         """An id that no trajectory of this run has."""
@@ -54,112 +71,153 @@ class Store:
     async def append(self, *records: Record) -> None:
         """Write `records` in one transaction. Returns when they are committed.
 
-        Raises `StoreError` if they could not be written.
+        They are written even if the caller is cancelled meanwhile. Raises `StoreError` if they
+        could not be written.
         """
+        while len(self._waiting) >= _QUEUE:
+            self._room.clear()
+            await self._room.wait()
+        if self._closed:
+            raise StoreError(f"{self.path}: the store is closed")
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((records, committed))
+        self._arrived.set()
+        await committed
+
+    def statistics(self) -> WriterStatistics:
+        """The writer as it stands."""
+        return WriterStatistics(
+            waiting=len(self._waiting),
+            appends=self._appends,
+            records=self._records,
+            failed=self._failed,
+            commits=self._commits,
+            cpu_s=self._cpu_s,
+            last_commit_s=self._last_commit_s,
+            slowest_commit_s=self._slowest_commit_s,
+        )
+
+    async def waiting_commands(self) -> list[CommandRecord]:
+        """Commands that other processes have left for the owner, oldest first."""
+        rows = await self._database.execute_fetchall(
+            "SELECT id, name, arguments, created_at FROM commands WHERE status = ? ORDER BY id",
+            (CommandStatus.WAITING,),
+        )
+        return [
+            CommandRecord(number, name, msgspec.json.decode(arguments), created_at)
+            for number, name, arguments, created_at in rows
+        ]
+
+    async def answer(
+        self, command: CommandRecord, status: CommandStatus, answer: str | None = None
+    ) -> None:
+        """Tell whoever left `command` what became of it."""
+        await self.append(
+            msgspec.structs.replace(command, status=status, answer=answer, handled_at=time.time())
+        )
+
+    async def write_all(self) -> None:
+        """Commit whatever waits, again and again, until the store is closed and nothing does."""
+        loop = asyncio.get_running_loop()
+        next_commit = loop.time()
+        while True:
+            await self._arrived.wait()
+            if not self._waiting:
+                if self._closed:
+                    return
+                self._arrived.clear()
+                continue
+            if (pause := next_commit - loop.time()) > 0 and not self._closed:
+                await asyncio.sleep(pause)
+            started = loop.time()
+            next_commit = started + _COMMIT_EVERY_S
+            batch = list(self._waiting)
+            self._waiting.clear()
+            await self._commit(batch)
+            self._room.set()
+            self._last_commit_s = loop.time() - started
+            self._slowest_commit_s = max(self._slowest_commit_s, self._last_commit_s)
+
+    async def _commit(self, batch: list[tuple[tuple[Record, ...], asyncio.Future[None]]]) -> None:
         try:
-            append = _Append(records)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise StoreError(f"{self.path}: cannot be stored: {error}") from error
-        try:
-            await self._queue.send(append)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise StoreError(f"{self.path}: the store is closed") from error
-        # A cancelled caller must not unhook from a write that will happen all the same.
-        with anyio.CancelScope(shield=True):
-            await append.committed.wait()
-        if append.failure is not None:
-            raise StoreError(f"{self.path}: not written: {append.failure}") from append.failure
+            written = await self._database.write([records for records, _ in batch])
+        except Exception as error:  # those who wait must hear of it, whatever it is
+            written = Written([error] * len(batch), 0, 0.0)
+        self._commits += written.commits
+        self._cpu_s += written.cpu_s
+        for (records, committed), failure in zip(batch, written.failures, strict=True):
+            if failure is None:
+                self._appends += 1
+                self._records += len(records)
+            else:
+                self._failed += 1
+            if committed.done():
+                continue  # its caller was cancelled
+            if failure is None:
+                committed.set_result(None)
+            else:
+                complaint = StoreError(f"{self.path}: not written: {failure}")
+                complaint.__cause__ = failure
+                committed.set_exception(complaint)
+
+    async def beat(self, session: SessionRecord) -> None:
+        """Say now and then that the owner lives."""
+        while True:
+            await asyncio.sleep(_BEAT_EVERY_S)
+            # A full disk is told to those who have something to lose.
+            with contextlib.suppress(StoreError):
+                await self.append(msgspec.structs.replace(session, beat_at=time.time()))
+
+    def close(self) -> None:
+        """Take nothing more; what waits is still written."""
+        self._closed = True
+        self._arrived.set()
+        self._room.set()
 
 
 @asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator[Store]:
-    """Own the database at `path`, making it if it is not there.
+async def open_store(path: Path, *, durable: bool = False) -> AsyncIterator[Store]:
+    """Own the database at `path`, making it if it is not there, migrating it if it is old.
 
-    Raises `StoreError` if another process owns it, it is no run database, it comes from a newer
-    version, or the place cannot be written.
+    What `append` acknowledged survives the process; with `durable` a power cut too, at the price
+    of an fsync a commit. Raises `StoreError` if another process owns it, it is no run database, it
+    comes from a newer version, or the place cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    ownership = Ownership(path)
-    try:
-        database = await _connect(path)
+    with Ownership(path):
+        database = await Database.open(path, durable=durable)
         try:
-            send, receive = anyio.create_memory_object_stream[_Append](_QUEUE)
-            async with database.execute("SELECT coalesce(max(id), 0) FROM trajectories") as cursor:
-                row = await cursor.fetchone()
-            async with anyio.create_task_group() as group:
-                group.start_soon(_write_all, database, receive)
-                try:
-                    yield Store(path, send, row[0] if row else 0)
-                finally:
-                    send.close()
+            store = Store(path, database, await database.highest(TrajectoryRecord))
+            number = await database.highest(SessionRecord) + 1
+            async with _running(store, _new_session(number)):
+                yield store
         finally:
+            # A cancelled owner still closes its database properly.
             with anyio.CancelScope(shield=True):
                 await database.close()
+
+
+@asynccontextmanager
+async def _running(store: Store, session: SessionRecord) -> AsyncIterator[None]:
+    """The writer and the heartbeat, as long as the session lasts."""
+    writer = asyncio.create_task(store.write_all(), name="store-writer")
+    beat = asyncio.create_task(store.beat(session), name="store-heartbeat")
+    try:
+        await store.append(session)
+        yield
     finally:
-        ownership.release()
+        beat.cancel()
+        with anyio.CancelScope(shield=True):
+            now = time.time()
+            with contextlib.suppress(StoreError):
+                await store.append(msgspec.structs.replace(session, beat_at=now, ended_at=now))
+            store.close()
+            await writer
 
 
-async def _connect(path: Path) -> aiosqlite.Connection:
-    try:
-        # Under isolation_level None every transaction is one that this module began.
-        database = await aiosqlite.connect(path, isolation_level=None)
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: cannot be opened: {error}") from error
-    try:
-        identity = []
-        for query in IDENTITY:
-            async with database.execute(query) as cursor:
-                identity += list(await cursor.fetchone() or ())
-        # Nothing is changed in a file that turns out to be somebody else's.
-        new = check_identity(path, *identity)
-        await database.execute("PRAGMA journal_mode = WAL")
-        await database.execute("PRAGMA synchronous = NORMAL")
-        await database.execute("PRAGMA journal_size_limit = 67108864")
-        if new:
-            await database.executescript(creation_script())
-    except sqlite3.Error as error:
-        await database.close()
-        raise StoreError(f"{path}: not a run database: {error}") from error
-    except StoreError:
-        await database.close()
-        raise
-    return database
-
-
-async def _write_all(
-    database: aiosqlite.Connection, queue: MemoryObjectReceiveStream[_Append]
-) -> None:
-    """Commit whatever is waiting, again and again, until the queue is closed and empty."""
-    with anyio.CancelScope(shield=True), queue:
-        async for first in queue:
-            waiting = [first]
-            while True:
-                try:
-                    waiting.append(queue.receive_nowait())
-                except (anyio.WouldBlock, anyio.EndOfStream):
-                    break
-            if await _commit(database, waiting) is not None:
-                # One of them spoils the transaction: each gets its own, so that one fails alone.
-                for append in waiting:
-                    append.failure = await _commit(database, [append])
-            for append in waiting:
-                append.committed.set()
-
-
-async def _commit(database: aiosqlite.Connection, appends: list[_Append]) -> Exception | None:
-    """One transaction. Within it the order of records is kept; runs of one type go in at once."""
-    rows = (row for append in appends for row in append.rows)
-    try:
-        await database.execute("BEGIN IMMEDIATE")
-        for record_type, same in groupby(rows, lambda row: row[0]):
-            values: list[tuple[Any, ...]] = [row for _, row in same]
-            await database.executemany(insert_statement(record_type), values)
-        await database.execute("COMMIT")
-    except Exception as error:  # whatever it is, those who wait must hear of it
-        with contextlib.suppress(sqlite3.Error):
-            await database.execute("ROLLBACK")
-        return error
-    return None
+def _new_session(number: int) -> SessionRecord:
+    now = time.time()
+    return SessionRecord(number, os.getpid(), platform.node(), version("simia-async"), now, now)

@@ -4,7 +4,14 @@ import time
 from pathlib import Path
 
 import msgspec
-from simia_store import Reader, RunRecord
+from simia_store import (
+    OutcomeCount,
+    Reader,
+    RoleUsage,
+    RunRecord,
+    TrajectoryStatus,
+    usage_by_role,
+)
 
 SERIES = {
     "rollout/reward_mean": "reward, mean",
@@ -18,25 +25,13 @@ SERIES = {
 """Metrics that are drawn as curves, with their titles."""
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """LLM calls of one role."""
-
-    role: str
-    ok: int
-    failed: int
-    tokens_in: int
-    tokens_out: int
-    cost_usd: float | None
-
-
 class Snapshot(msgspec.Struct, frozen=True):
     """A run as it stands. Everything here is read from the store."""
 
     path: Path
     run: RunRecord | None
-    outcomes: list[tuple[str, str, int]]
-    """Status, cause, how many."""
-    usage: list[Usage]
+    outcomes: list[OutcomeCount]
+    usage: list[RoleUsage]
     series: dict[str, list[float]]
     """Values of each metric of `SERIES` that the run has, in order."""
     adapters: int
@@ -44,7 +39,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     @property
     def in_flight(self) -> int:
         """Conversations that have begun and not ended."""
-        return sum(count for status, _, count in self.outcomes if status == "running")
+        running = TrajectoryStatus.RUNNING
+        return sum(outcome.count for outcome in self.outcomes if outcome.status == running)
 
     @property
     def age_s(self) -> float:
@@ -67,13 +63,12 @@ class Feed:
         if version == self._seen:
             return None
         self._seen = version
-        counts = self._reader.count_trajectories()
         names = set(self._reader.metric_names())
         return Snapshot(
             path=self._reader.path,
             run=self._reader.run(),
-            outcomes=[(status, cause, n) for (status, cause), n in counts.items()],
-            usage=[Usage(*row) for row in self._reader.usage()],
+            outcomes=self._reader.outcomes(),
+            usage=usage_by_role(self._reader.usage()),
             series={
                 name: [metric.value for metric in self._reader.metrics(name)]
                 for name in SERIES

@@ -70,8 +70,8 @@ def _outcomes(snapshot: Snapshot) -> Table:
     for column in ("status", "because of"):
         table.add_column(column)
     table.add_column("count", justify="right")
-    for status, cause, count in snapshot.outcomes:
-        table.add_row(Text(status), Text(cause), str(count))
+    for outcome in snapshot.outcomes:
+        table.add_row(Text(outcome.status), Text(outcome.cause), str(outcome.count))
     return table
 
 

@@ -1,0 +1,34 @@
+"""Asking something of the process that owns a run: the one thing that others may write."""
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from simia_store.errors import StoreError
+from simia_store.reader import Reader
+from simia_store.records import CommandStatus
+
+_TIMEOUT_S = 30.0
+
+
+def send_command(path: Path, name: str, **arguments: Any) -> int:
+    """Leave a command for the owner; its id, by which the answer will be found.
+
+    Raises `StoreError` if there is no such run, or it cannot be written to.
+    """
+    with Reader(path):
+        pass
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=_TIMEOUT_S)) as database:
+            cursor = database.execute(
+                "INSERT INTO commands (name, arguments, created_at, status) VALUES (?, ?, ?, ?)",
+                (name, msgspec.json.encode(arguments), time.time(), CommandStatus.WAITING),
+            )
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: the command cannot be left: {error}") from error
