@@ -17,8 +17,10 @@ A bad rollout is data, not a crash: inside a conversation these are caught, reco
 boundary and counted. They reach a user only when the run itself cannot go on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Literal
 
 from simia_store.errors import SimiaError, StoreError
 
@@ -58,12 +60,22 @@ class RenderError(SimiaError):
 class EndpointError(SimiaError):
     """A model's endpoint did not give an answer."""
 
+    outcome: Literal["rate_limited", "unavailable", "malformed", "refused"] = "unavailable"
+    """Its kind, for the governor."""
+    status: int | None = None
+    """HTTP status; None where no answer came."""
+    headers: Mapping[str, str] = MappingProxyType({})
+    """Of the answer."""
+    retry_after_s: float = 0.0
+    """What the endpoint asked for, in seconds; 0 where it said nothing."""
+    overloaded: bool = False
+    """Whether the endpoint seems to have too much to do."""
+
 
 class RateLimited(EndpointError):
     """429 until the retry budget was spent."""
 
-    retry_after_s: float = 0.0
-    """What the endpoint asked for, in seconds; 0 where it said nothing."""
+    outcome = "rate_limited"
 
 
 class EndpointUnavailable(EndpointError):
@@ -73,12 +85,17 @@ class EndpointUnavailable(EndpointError):
 class EndpointRefused(EndpointError):
     """The endpoint understood the request and said no; asking again would not help."""
 
-    status: int | None = None
-    """HTTP status; None where no answer came (no such host, not a URL)."""
+    outcome = "refused"
+    param: str | None = None
+    """The parameter that it refused, where it says."""
+    code: str | int | None = None
+    """Its own name for the reason, where it says."""
 
 
 class BadReply(EndpointError):
     """The endpoint answered with something that does not follow the protocol."""
+
+    outcome = "malformed"
 
 
 class ChildFailed(SimiaError):

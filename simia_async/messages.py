@@ -7,14 +7,14 @@ import msgspec
 Role = Literal["system", "user", "assistant", "tool"]
 
 
-class FunctionCall(msgspec.Struct, frozen=True):
+class FunctionCall(msgspec.Struct, frozen=True, gc=False):
     """Name of a tool and its arguments as the model wrote them: JSON text, perhaps malformed."""
 
     name: str
     arguments: str
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """One call of a tool by the agent."""
 
     id: str
@@ -22,7 +22,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     type: Literal["function"] = "function"
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One chat message.
 
     `content` keeps what the model wrote, `<think>` blocks included; `visible_text` is what the
@@ -34,6 +34,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: list[ToolCall] | None = None
     tool_call_id: str | None = None
     name: str | None = None
+    reasoning_content: str | None = None
+    """What a reasoning model thought, where its endpoint tells; never sent back."""
 
     def as_wire(self) -> dict[str, Any]:
         """The message as a JSON-ready dictionary."""

@@ -1,6 +1,18 @@
-"""Clients of OpenAI-compatible endpoints, with limits, retries and a ledger of every attempt."""
+"""Clients of OpenAI-compatible endpoints: governed, retried, with a ledger of every attempt."""
 
+from simia_async.clients.budget import Budget, BudgetStatistics
 from simia_async.clients.chat import ChatClient, ChatReply, Completion
-from simia_async.clients.limiter import Limiter
+from simia_async.clients.governor import GovernorStatistics
+from simia_async.clients.history import History
+from simia_async.clients.wire import Usage
 
-__all__ = ["ChatClient", "ChatReply", "Completion", "Limiter"]
+__all__ = [
+    "Budget",
+    "BudgetStatistics",
+    "ChatClient",
+    "ChatReply",
+    "Completion",
+    "GovernorStatistics",
+    "History",
+    "Usage",
+]

@@ -4,23 +4,42 @@ Every attempt goes into the caller's ledger, failed ones too, so that it can be 
 transaction with the turn it was made for.
 """
 
-import contextlib
+import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-import aiohttp
-import anyio
+import anyio.to_thread
 import msgspec
-import tenacity
 from simia_store import CallRecord
-from tenacity.stop import stop_base
-from tenacity.wait import wait_base
+from yarl import URL
 
-from simia_async.clients.credentials import read_key
-from simia_async.clients.limiter import Limiter
-from simia_async.clients.prices import cost_usd
+from simia_async.clients.budget import Budget
+from simia_async.clients.credentials import Credentials
+from simia_async.clients.dialect import Dialect, read_refusal
+from simia_async.clients.governor import Governor, Outcome, Ticket
+from simia_async.clients.headers import read_quota, read_retry_after
+from simia_async.clients.history import History
+from simia_async.clients.openai_errors import catchable
+from simia_async.clients.prices import Prices, prices_of
+from simia_async.clients.retries import Patience
+from simia_async.clients.transport import (
+    AiohttpTransport,
+    Answer,
+    PooledTransport,
+    Transport,
+    proxy_of,
+)
+from simia_async.clients.wire import (
+    NO_USAGE,
+    ChatBody,
+    CompletionBody,
+    ModelList,
+    Usage,
+    read_message,
+    usage_of,
+)
 from simia_async.config import Endpoint
 from simia_async.errors import (
     BadReply,
@@ -31,18 +50,25 @@ from simia_async.errors import (
 )
 from simia_async.messages import Message
 
-_MALFORMED_ATTEMPTS = 3
-"""Attempts after which an endpoint that keeps breaking the protocol is believed."""
+_encode = msgspec.json.Encoder().encode
+_BYTES_PER_TOKEN = 4
+_QUOTED = 300
+"""Characters of an endpoint's complaint that are passed on."""
+_PASSING = (408, 409, 425)
+"""HTTP statuses below 500 that pass by themselves."""
+_OVERLOADED = (408, 503, 529)
 
 
-class ChatReply(msgspec.Struct, frozen=True):
+class ChatReply(msgspec.Struct, frozen=True, gc=False):
     """A chat completion."""
 
     message: Message
+    """Its thoughts, if the endpoint tells them, are in `reasoning_content`."""
     finish_reason: str
+    usage: Usage = NO_USAGE
 
 
-class Completion(msgspec.Struct, frozen=True):
+class Completion(msgspec.Struct, frozen=True, gc=False):
     """A completion over token ids: what was sampled, and how likely each token was."""
 
     token_ids: list[int]
@@ -50,65 +76,87 @@ class Completion(msgspec.Struct, frozen=True):
     finish_reason: str
 
 
-_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+Body = TypeVar("Body", ChatBody, CompletionBody)
+_DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (ChatBody, CompletionBody)
+}
 
 
-class _Details(msgspec.Struct):
-    cached_tokens: _Count | None = None
+class _Request:
+    """One call: what is asked, and what is written down of each attempt."""
 
+    __slots__ = ("body", "fresh", "ledger", "model", "role", "tokens", "trajectory_id", "url")
 
-class _Usage(msgspec.Struct):
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
-    prompt_tokens_details: _Details | None = None
-
-
-class _ChatChoice(msgspec.Struct):
-    message: Message
-    finish_reason: str | None = None
-
-
-class _ChatBody(msgspec.Struct):
-    choices: list[_ChatChoice]
-    usage: _Usage | None = None
-
-
-class _Logprobs(msgspec.Struct):
-    token_logprobs: list[float]
-
-
-class _CompletionChoice(msgspec.Struct):
-    token_ids: list[int]
-    logprobs: _Logprobs
-    finish_reason: str | None = None
-
-
-class _CompletionBody(msgspec.Struct):
-    choices: list[_CompletionChoice]
-    usage: _Usage | None = None
-
-
-Body = TypeVar("Body", _ChatBody, _CompletionBody)
+    def __init__(
+        self,
+        url: URL,
+        body: bytes,
+        tokens: float,
+        *,
+        model: str,
+        role: str,
+        ledger: list[CallRecord],
+        trajectory_id: int | None,
+        fresh: bool,
+    ) -> None:
+        self.url = url
+        self.body = body
+        self.tokens = tokens
+        self.model = model
+        self.role = role
+        self.ledger = ledger
+        self.trajectory_id = trajectory_id
+        self.fresh = fresh
 
 
 class ChatClient:
     """One endpoint. Made by `ChatClient.connect`."""
 
-    def __init__(self, endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        transport: Transport,
+        credentials: Credentials,
+        prices: Prices | None,
+        budget: Budget | None,
+    ) -> None:
         self.endpoint = endpoint
-        self.limiter = Limiter(endpoint.max_in_flight, endpoint.requests_per_minute)
-        self._session = session
-        self._key = read_key(endpoint.api_key_env)
+        self.governor = Governor(endpoint)
+        self.prices = prices
+        self._transport = transport
+        self._credentials = credentials
+        self._budget = budget
+        self._dialect = Dialect(endpoint)
+        self._headers = self._dialect.headers(credentials.key)
+        self._chat_url = self._dialect.url("/chat/completions")
+        self._completions_url = self._dialect.url("/completions")
+        self._tokens_out = 0.0
+        """Of an answer, smoothed."""
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, endpoint: Endpoint) -> AsyncIterator[Self]:
-        """A client whose connections are closed on exit."""
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=endpoint.timeout_s),
-        ) as session:
-            yield cls(endpoint, session)
+    async def connect(
+        cls, endpoint: Endpoint, *, budget: Budget | None = None
+    ) -> AsyncIterator[Self]:
+        """A client whose connections are closed on exit. What its calls cost is charged to
+        `budget`.
+
+        Raises `UsageError` if the key cannot be one, or Entra is asked for and not installed.
+        """
+        credentials = Credentials.of(endpoint)
+        prices = await anyio.to_thread.run_sync(prices_of, endpoint)
+        origin = Dialect(endpoint).url("")
+        proxy = proxy_of(origin)
+        transport: Transport = (
+            AiohttpTransport(endpoint.timeout_s, proxy)
+            if proxy
+            else PooledTransport(origin, endpoint.timeout_s)
+        )
+        try:
+            yield cls(endpoint, transport, credentials, prices, budget)
+        finally:
+            await transport.close()
+            await credentials.close()
 
     async def check(self) -> None:
         """One unrepeated question, so that a wrong key or host is told before the work begins.
@@ -116,12 +164,28 @@ class ChatClient:
         Raises `EndpointRefused` or `EndpointUnavailable`. Endpoints without `/models` pass.
         """
         try:
-            await self._attempt("GET", "/models", None)
+            await self.models()
         except RateLimited:
             return
         except EndpointRefused as error:
             if error.status not in (404, 405):
                 raise
+
+    async def models(self) -> list[str]:
+        """Names of the models that the endpoint lists. Raises `EndpointError`; never asks twice."""
+        url = self._dialect.url("/models")
+        answer = await self._send("GET", url, None)
+        if _is_web_page(answer):
+            raise catchable(
+                EndpointRefused(
+                    f"{url}: answers with a web page, not with JSON; is the base URL right? Most "
+                    "end with /v1"
+                )
+            )
+        try:
+            return [card.id for card in msgspec.json.decode(answer.body, type=ModelList).data]
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return []  # some servers list their models in a form of their own
 
     async def chat(
         self,
@@ -130,16 +194,37 @@ class ChatClient:
         role: str,
         ledger: list[CallRecord],
         trajectory_id: int | None = None,
+        fresh: bool = False,
         **parameters: Any,
     ) -> ChatReply:
         """One chat completion. `parameters` go into the request as they are.
 
-        Raises `EndpointError` when the retry budget is spent or the endpoint refuses.
+        A `History` is sent as it was encoded before; `fresh` says that the call begins a
+        conversation, and lets those in flight go first. Raises `EndpointError` when a retry budget
+        is spent or the endpoint refuses.
         """
-        body = {"model": self.endpoint.model, "messages": messages, **parameters}
-        reply = await self._call("/chat/completions", body, _ChatBody, role, ledger, trajectory_id)
-        choice = reply.choices[0]
-        return ChatReply(choice.message, choice.finish_reason or "stop")
+        history = messages if isinstance(messages, History) else History(messages)
+        while True:
+            request = _Request(
+                self._chat_url,
+                self._chat_body(history, parameters),
+                self._expected_tokens(history.size, parameters),
+                model=self.endpoint.model or "",
+                role=role,
+                ledger=ledger,
+                trajectory_id=trajectory_id,
+                fresh=fresh,
+            )
+            try:
+                body = await self._call(request, ChatBody)
+            except EndpointRefused as error:
+                if error.status == 400 and self._dialect.learn(error, parameters):
+                    continue
+                raise catchable(error) from error.__cause__
+            choice = body.choices[0]
+            return ChatReply(
+                read_message(choice.message), choice.finish_reason or "stop", usage_of(body.usage)
+            )
 
     async def complete(
         self,
@@ -148,22 +233,33 @@ class ChatClient:
         model: str,
         ledger: list[CallRecord],
         trajectory_id: int | None = None,
+        fresh: bool = False,
         **parameters: Any,
     ) -> Completion:
         """One completion of token ids with behaviour log-probabilities, as vLLM documents it
         (`return_token_ids`, `logprobs`). Raises as `chat` does.
         """
-        body = {
+        asked = {
             "model": model,
             "prompt": prompt_ids,
             "return_token_ids": True,
             "logprobs": 0,
             **parameters,
         }
-        reply = await self._call(
-            "/completions", body, _CompletionBody, "policy", ledger, trajectory_id
+        request = _Request(
+            self._completions_url,
+            _encode(asked),
+            len(prompt_ids) + parameters.get("max_tokens", self._tokens_out),
+            model=model,
+            role="policy",
+            ledger=ledger,
+            trajectory_id=trajectory_id,
+            fresh=fresh,
         )
-        choice = reply.choices[0]
+        try:
+            choice = (await self._call(request, CompletionBody)).choices[0]
+        except EndpointRefused as error:
+            raise catchable(error) from error.__cause__
         if len(choice.token_ids) != len(choice.logprobs.token_logprobs):
             raise BadReply(
                 f"{self.endpoint.base_url}: {len(choice.token_ids)} token ids but "
@@ -178,182 +274,187 @@ class ChatClient:
 
         Raises as `chat` does.
         """
-        payload = msgspec.json.encode(body)
-        async for attempt in self._retrying():
-            with attempt:
-                await self._attempt("POST", path, payload)
+        patience = Patience(self.endpoint)
+        while True:
+            try:
+                await self._send("POST", self._dialect.url(path), _encode(body))
+                return
+            except EndpointError as error:
+                wait = patience.wait_after(error)
+                if wait is None:
+                    raise catchable(error) from error.__cause__
+            await asyncio.sleep(wait)
 
-    def _retrying(self) -> tenacity.AsyncRetrying:
-        return tenacity.AsyncRetrying(
-            sleep=anyio.sleep,
-            retry=tenacity.retry_if_exception_type((RateLimited, EndpointUnavailable, BadReply)),
-            wait=_Wait(self.endpoint.max_backoff_s),
-            stop=_GiveUp(self.endpoint.retry_budget_s),
-            reraise=True,
-        )
+    def _chat_body(self, history: History, parameters: Mapping[str, Any]) -> bytes:
+        shaped = self._dialect.parameters(parameters)
+        tail = b"]," + _encode(shaped)[1:] if shaped else b"]}"
+        model = _encode(self.endpoint.model)
+        return b'{"model":' + model + b',"messages":[' + history.as_json() + tail
 
-    async def _call(
-        self,
-        path: str,
-        body: dict[str, Any],
-        expected: type[Body],
-        role: str,
-        ledger: list[CallRecord],
-        trajectory_id: int | None,
-    ) -> Body:
-        payload = msgspec.json.encode(body)
-        async for attempt in self._retrying():
-            with attempt:
-                # The slot is given back before the wait for the next attempt begins.
-                async with self.limiter.slot():
-                    started = time.monotonic()
-                    error: BaseException | None = None
-                    usage = None
-                    try:
-                        reply = self._decode(await self._attempt("POST", path, payload), expected)
-                        usage = reply.usage
-                        return reply
-                    except BaseException as failure:  # a cancelled attempt is no success either
-                        error = failure
+    def _expected_tokens(self, size: int, parameters: Mapping[str, Any]) -> float:
+        limit = parameters.get("max_tokens") or self.endpoint.max_tokens
+        return size / _BYTES_PER_TOKEN + (limit or self._tokens_out)
+
+    async def _call(self, request: _Request, expected: type[Body]) -> Body:
+        """Attempts, until one succeeds or a budget is spent."""
+        patience: Patience | None = None
+        attempt = 0
+        while True:
+            attempt += 1
+            # The governor's turn is given back before the wait for the next attempt begins.
+            asked_at = time.monotonic()
+            ticket = await self.governor.enter(
+                request.tokens,
+                fresh=request.fresh,
+                deadline=patience.deadline if patience else None,
+            )
+            sent_at = time.monotonic()
+            try:
+                answer = await self._send("POST", request.url, request.body)
+                body = self._decode(answer.body, expected)
+            except EndpointError as error:
+                self._failed(request, ticket, attempt, sent_at - asked_at, sent_at, error)
+                patience = patience or Patience(self.endpoint)
+                wait = patience.wait_after(error)
+                if wait is None:
+                    if isinstance(error, EndpointRefused):
                         raise
-                    finally:
-                        ledger.append(
-                            self._record(
-                                role,
-                                str(body["model"]),
-                                attempt.retry_state.attempt_number,
-                                time.monotonic() - started,
-                                usage or _Usage(),
-                                error,
-                                trajectory_id,
-                            )
-                        )
-        raise AssertionError("tenacity returns or raises")
+                    raise catchable(error) from error.__cause__
+            except BaseException as error:  # a cancelled attempt is no success either
+                self.governor.leave(ticket, Outcome("abandoned"))
+                self._record(
+                    request, attempt, sent_at - asked_at, time.monotonic() - sent_at, error=error
+                )
+                raise
+            else:
+                self._succeeded(request, ticket, attempt, sent_at - asked_at, sent_at, answer, body)
+                return body
+            # Who waits for an endpoint that is down waits in the governor's queue.
+            if not self.governor.is_down:
+                await asyncio.sleep(wait)
+
+    def _succeeded(
+        self,
+        request: _Request,
+        ticket: Ticket,
+        attempt: int,
+        waited_s: float,
+        sent_at: float,
+        answer: Answer,
+        body: ChatBody | CompletionBody,
+    ) -> None:
+        usage = usage_of(body.usage)
+        headers = answer.headers
+        limited = "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers
+        self.governor.leave(
+            ticket,
+            Outcome(
+                "ok",
+                usage.tokens_in + usage.tokens_out or None,
+                read_quota(headers, "requests") if limited else None,
+                read_quota(headers, "tokens") if limited else None,
+            ),
+        )
+        self._tokens_out += 0.05 * (usage.tokens_out - self._tokens_out)
+        self._record(request, attempt, waited_s, time.monotonic() - sent_at, usage=usage)
+
+    def _failed(
+        self,
+        request: _Request,
+        ticket: Ticket,
+        attempt: int,
+        waited_s: float,
+        sent_at: float,
+        error: EndpointError,
+    ) -> None:
+        headers = error.headers
+        self.governor.leave(
+            ticket,
+            Outcome(
+                error.outcome,
+                None,
+                read_quota(headers, "requests"),
+                read_quota(headers, "tokens"),
+                error.retry_after_s,
+                error.overloaded,
+            ),
+        )
+        self._record(request, attempt, waited_s, time.monotonic() - sent_at, error=error)
 
     def _record(
         self,
-        role: str,
-        model: str,
+        request: _Request,
         attempt: int,
+        waited_s: float,
         latency_s: float,
-        usage: _Usage,
-        error: BaseException | None,
-        trajectory_id: int | None,
-    ) -> CallRecord:
-        details = usage.prompt_tokens_details
-        tokens_in, tokens_out = usage.prompt_tokens or 0, usage.completion_tokens or 0
-        return CallRecord(
-            trajectory_id=trajectory_id,
-            role=role,
+        *,
+        usage: Usage = NO_USAGE,
+        error: BaseException | None = None,
+    ) -> None:
+        record = CallRecord(
+            trajectory_id=request.trajectory_id,
+            role=request.role,
             endpoint=self.endpoint.base_url or "",
-            model=model,
+            model=request.model,
             attempt=attempt,
             status=type(error).__name__ if error else "ok",
             latency_s=latency_s,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            tokens_cached=(details.cached_tokens or 0) if details else 0,
-            cost_usd=cost_usd(self.endpoint, tokens_in, tokens_out),
+            tokens_in=usage.tokens_in,
+            tokens_out=usage.tokens_out,
+            tokens_cached=usage.tokens_cached,
+            tokens_reasoning=usage.tokens_reasoning,
+            waited_s=waited_s,
+            cost_usd=self.prices.cost_usd(usage) if self.prices else None,
             error=str(error) if error else None,
         )
+        request.ledger.append(record)
+        if self._budget is not None:
+            self._budget.charge(record)
 
-    async def _attempt(self, method: str, path: str, payload: bytes | None) -> bytes:
-        url = (self.endpoint.base_url or "").rstrip("/") + path
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        try:
-            async with self._session.request(
-                method, url, data=payload, headers=headers
-            ) as response:
-                answer = await response.read()
-                if response.status >= 400:
-                    raise self._refusal(response, answer)
-                return answer
-        except (aiohttp.ClientConnectorDNSError, aiohttp.ClientConnectorCertificateError) as error:
-            raise EndpointRefused(f"{url}: cannot be reached: {error}") from error
-        except aiohttp.InvalidURL as error:
-            raise EndpointRefused(f"{url}: is not a URL") from error
-        except TimeoutError as error:
-            raise EndpointUnavailable(
-                f"{url}: no answer within {self.endpoint.timeout_s:g} s"
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise EndpointUnavailable(
-                f"{url}: connection failed: {error or type(error).__name__}"
-            ) from error
+    async def _send(self, method: str, url: URL, body: bytes | None) -> Answer:
+        """One attempt. Raises the error that an answer above 2xx stands for."""
+        headers = self._headers
+        if self._credentials.expire:
+            headers = self._dialect.headers(await self._credentials.token())
+        answer = await self._transport.request(method, url, headers, body)
+        if answer.status >= 300:
+            raise self._refusal(url, answer)
+        return answer
 
-    def _refusal(self, response: aiohttp.ClientResponse, answer: bytes) -> EndpointError:
-        said = f"{response.url}: HTTP {response.status}: {self._quote(answer)}"
-        if response.status == 429:
-            limited = RateLimited(said)
-            limited.retry_after_s = _seconds(response.headers.get("retry-after"))
-            return limited
-        if response.status >= 500 or response.status == 408:
-            return EndpointUnavailable(said)
-        if response.status in (401, 403):
-            said += f" (key from {self.endpoint.api_key_env}: {'set' if self._key else 'not set'})"
-        refused = EndpointRefused(said)
-        refused.status = response.status
-        return refused
+    def _refusal(self, url: URL, answer: Answer) -> EndpointError:
+        detail = read_refusal(answer.body)
+        quoted = self._credentials.censor(" ".join(detail.message.split())[:_QUOTED])
+        said = f"{url}: HTTP {answer.status}: {quoted}"
+        error: EndpointError
+        if answer.status == 429 and detail.code != "insufficient_quota":
+            error = RateLimited(said)
+        elif answer.status >= 500 or answer.status in _PASSING:
+            error = EndpointUnavailable(said)
+            error.overloaded = answer.status in _OVERLOADED
+        else:
+            if answer.status in (401, 403):
+                said += f" ({self._credentials.told})"
+            elif answer.status < 400:
+                said += f"; it redirects to {answer.headers.get('location')}"
+            error = EndpointRefused(said)
+            error.param, error.code = detail.param, detail.code
+        error.status = answer.status
+        error.headers = answer.headers
+        error.retry_after_s = read_retry_after(answer.headers)
+        return error
 
     def _decode(self, answer: bytes, expected: type[Body]) -> Body:
         try:
-            body = msgspec.json.decode(answer, type=expected)
+            body: Body = _DECODERS[expected].decode(answer)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            start = self._quote(answer)[:60]
-            raise BadReply(f"not the JSON of a completion ({error}): {start!r}…") from error
+            start = self._credentials.censor(answer.decode(errors="replace"))[:60]
+            what = "a web page" if answer.lstrip()[:1] == b"<" else "not the JSON of a completion"
+            raise BadReply(f"{what} ({error}): {start!r}…") from error
         if not body.choices:
             raise BadReply("a completion without choices")
         return body
 
-    def _quote(self, answer: bytes) -> str:
-        """The start of an error body. A provider may echo the key: it is taken out."""
-        text = answer.decode(errors="replace")
-        with contextlib.suppress(msgspec.DecodeError, KeyError, TypeError):
-            text = str(msgspec.json.decode(answer)["error"]["message"])
-        if self._key:
-            text = text.replace(self._key, "…")
-        return " ".join(text.split())[:300]
 
-
-class _Wait(wait_base):
-    """Full jitter, doubling from a quarter of a second; longer if the endpoint asks for it."""
-
-    def __init__(self, max_backoff_s: float) -> None:
-        self._backoff = tenacity.wait_random_exponential(multiplier=0.25, max=max_backoff_s)
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        asked = error.retry_after_s if isinstance(error, RateLimited) else 0.0
-        return max(asked, self._backoff(retry_state))
-
-
-class _GiveUp(stop_base):
-    """When one call has been tried enough.
-
-    The budget runs from the first failure, so that time spent waiting for a slot is not held
-    against the call, and a wait that would outlast it is not begun.
-    """
-
-    def __init__(self, budget_s: float) -> None:
-        self._budget_s = budget_s
-        self._first_failure: float | None = None
-        self._malformed = 0
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        now = time.monotonic()
-        if self._first_failure is None:
-            self._first_failure = now
-        error = retry_state.outcome.exception() if retry_state.outcome else None
-        self._malformed += isinstance(error, BadReply)
-        spent = now - self._first_failure + retry_state.upcoming_sleep
-        return spent > self._budget_s or self._malformed >= _MALFORMED_ATTEMPTS
-
-
-def _seconds(retry_after: str | None) -> float:
-    """`Retry-After` in seconds; its other form, a date, is not used by LLM endpoints."""
-    try:
-        return max(0.0, float(retry_after or 0))
-    except ValueError:
-        return 0.0
+def _is_web_page(answer: Answer) -> bool:
+    kind = answer.headers.get("content-type", "")
+    return kind.startswith("text/html") or answer.body.lstrip()[:1] == b"<"

@@ -1,0 +1,63 @@
+"""A circuit breaker: an endpoint that is down is asked by one probe at a time."""
+
+from typing import Literal
+
+BreakerState = Literal["closed", "open", "half-open"]
+
+_FAILURES = 8
+"""Failures in a row that open it."""
+_FIRST_PROBE_S = 0.5
+_GROWTH = 1.5
+_SLOWEST_PROBE_S = 3.0
+"""Probes never come rarer: an endpoint that is back is noticed within this time."""
+
+
+class Breaker:
+    """Closed while calls get through; open after failures in a row; half-open during a probe."""
+
+    def __init__(self) -> None:
+        self.state: BreakerState = "closed"
+        self.opened_at: float | None = None
+        """When the outage began; None if there is none."""
+        self.times_opened = 0
+        self.probe_at = float("inf")
+        self._failures = 0
+        self._pause_s = _FIRST_PROBE_S
+
+    def lets_through(self, now: float) -> bool:
+        """Whether a call may be sent."""
+        return self.state == "closed" or now >= self.probe_at
+
+    def sent(self, now: float) -> bool:
+        """A call was sent; says whether it is a probe."""
+        if self.state == "closed":
+            return False
+        # Should it hang, the next one does not wait for its time-out.
+        self.state, self.probe_at = "half-open", now + _SLOWEST_PROBE_S
+        return True
+
+    def reached(self) -> None:
+        """The endpoint answered, whatever it said."""
+        self._failures = 0
+        self.state, self.opened_at, self.probe_at = "closed", None, float("inf")
+        self._pause_s = _FIRST_PROBE_S
+
+    def failed(self, now: float, *, probe: bool) -> None:
+        """A call did not get through."""
+        self._failures += 1
+        if probe and self.state != "closed":
+            self._pause_s = min(self._pause_s * _GROWTH, _SLOWEST_PROBE_S)
+            self._open(now)
+        elif self.state == "closed" and self._failures >= _FAILURES:
+            self.times_opened += 1
+            self.opened_at = now
+            self._open(now)
+
+    def abandoned(self, now: float) -> None:
+        """A probe was given up before it came to anything."""
+        if self.state == "half-open":
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        self.state = "open"
+        self.probe_at = now + self._pause_s
