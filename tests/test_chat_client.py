@@ -196,7 +196,7 @@ async def test_a_refusal_is_not_asked_twice(start: Start, status: int) -> None:
 async def test_a_rate_limit_that_never_ends_is_told_as_such(start: Start) -> None:
     ledger: list[CallRecord] = []
     with pytest.raises(RateLimited, match="HTTP 429"):
-        await ask(await start(Script(BUSY), retry_budget_s=0.3), ledger)
+        await ask(await start(Script(BUSY), rate_limit_budget_s=0.3), ledger)
     assert {record.status for record in ledger} == {"RateLimited"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import anyio.to_thread
 import msgspec
 
 from simia_store.errors import StoreError
@@ -51,11 +52,14 @@ class Database(aiosqlite.Connection):
 
         Raises `StoreError` if it is not ours, is newer, or cannot be opened.
         """
-        database = cls(lambda: _connect(path, durable=durable), iter_chunk_size=64)
         try:
-            return await database  # type: ignore[return-value]
+            connection = await anyio.to_thread.run_sync(lambda: _connect(path, durable=durable))
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {_complaint(error)}") from error
+        # Only now: a connection that fails to open leaves aiosqlite's thread behind.
+        database = cls(lambda: connection, iter_chunk_size=64)
+        await database
+        return database
 
     async def write(self, appends: Sequence[tuple[Record, ...]]) -> Written:
         """Write all appends in one transaction, or, if one of them spoils it, in one each."""
@@ -134,7 +138,9 @@ def _stretches(numbers: set[int]) -> list[tuple[int, int]]:
 
 def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     # Under isolation_level None every transaction is one that this module began.
-    database = sqlite3.connect(path, isolation_level=None, timeout=_LOCK_TIMEOUT_S)
+    database = sqlite3.connect(
+        path, isolation_level=None, timeout=_LOCK_TIMEOUT_S, check_same_thread=False
+    )
     try:
         # Nothing is changed in a file that turns out to be somebody else's.
         version = check_identity(database, path)
