@@ -11,9 +11,14 @@ from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.frames import Ready
 
 
-async def serve_on_loopback(app: web.Application, port: int, pipe: OwnerPipe) -> None:
-    """Serve `app` on 127.0.0.1 until the process ends; tell the owner the port. 0 picks one."""
-    runner = web.AppRunner(app, access_log=None)
+async def serve_on_loopback(
+    app: web.Application, port: int, pipe: OwnerPipe, *, handler_cancellation: bool = False
+) -> None:
+    """Serve `app` on 127.0.0.1 until the process ends; tell the owner the port. 0 picks one.
+
+    `handler_cancellation`: whether a handler ends when its client goes.
+    """
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=handler_cancellation)
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     await web.SockSite(runner, listener).start()
