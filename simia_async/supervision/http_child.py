@@ -10,6 +10,9 @@ from aiohttp import web
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.frames import Ready
 
+_BACKLOG = 4096
+"""Connections that may wait to be accepted: thousands of conversations begin at once."""
+
 
 async def serve_on_loopback(
     app: web.Application, port: int, pipe: OwnerPipe, *, handler_cancellation: bool = False
@@ -20,8 +23,8 @@ async def serve_on_loopback(
     """
     runner = web.AppRunner(app, access_log=None, handler_cancellation=handler_cancellation)
     await runner.setup()
-    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-    await web.SockSite(runner, listener).start()
+    listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
     pipe.send(Ready(listener.getsockname()[1]))
     await asyncio.Event().wait()
 

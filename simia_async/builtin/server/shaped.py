@@ -212,9 +212,9 @@ class _Sampler:
                 return example
             if example is not None:
                 raise CannotShape(f"a {named} does not fit the length that is wanted")
-        text = " ".join(self._rng.choices(_WORDS, k=2))
+        text: str = " ".join(self._rng.choices(_WORDS, k=2))
         text += "." * (low - len(text))
-        return text if len(text) <= high else text[: int(high)]
+        return text[: int(min(high, len(text)))]
 
 
 _IMPLIED: tuple[tuple[frozenset[str], str], ...] = (
