@@ -79,6 +79,10 @@ class Bucket:
         missing = needed - self.level
         return 0.0 if missing <= _ROUNDING else missing * 60 / self.per_minute
 
+    def continue_from(self, other: "Bucket") -> None:
+        """Hold no more than `other` does."""
+        self.level = self._asked_level = min(self.level, other.level)
+
     def take(self, amount: float) -> None:
         """Charge."""
         self.level -= amount
@@ -145,10 +149,11 @@ class Quota:
 
     def continue_from(self, other: "Quota", now: float) -> None:
         """Start with what `other` has left, so that a change of limits is no gift of a burst."""
+        self.refill(now)
         other.refill(now)
         for old, new in ((other.requests, self.requests), (other.tokens, self.tokens)):
             if old and new:
-                new.level = min(new.capacity, old.level)
+                new.continue_from(old)
 
     def statistics(self) -> QuotaStatistics:
         """Counts so far."""
