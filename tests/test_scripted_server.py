@@ -263,6 +263,11 @@ async def test_models_are_listed_and_can_be_looked_up() -> None:
                 "name": "x", "schema": {"type": 5}}}},
             "response_format",
         ),
+        (
+            {"tools": [{"type": "function", "function": {
+                "name": "x", "parameters": {"properties": 5}}}]},
+            "tools[0].function.parameters",
+        ),
     ],
 )  # fmt: skip
 async def test_a_bad_request_is_a_400_that_names_the_parameter(
@@ -283,6 +288,18 @@ async def test_bytes_that_are_no_request_are_a_400(
         response = await http.post(f"{server.base_url}/chat/completions", data=body)
         assert response.status == 400
         assert "error" in await response.json()
+
+
+async def test_a_key_that_is_no_text_is_wrong_and_can_be_logged(tmp_path: Path) -> None:
+    log = RequestLog(path=tmp_path / "log.jsonl")
+    async with ScriptedServer(api_key="right", log=log) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        writer.write(head + b"api-key: \xff\xfe\r\nx-other: \xff\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
+    assert log[0].credential is not None
+    assert log[0].headers["x-other"] == "\N{REPLACEMENT CHARACTER}"
 
 
 async def test_other_paths_and_methods_are_json_errors(http: aiohttp.ClientSession) -> None:

@@ -52,23 +52,23 @@ def scripted_server(
 
     Ctrl-C ends it.
     """
+    options = ServerOptions(
+        latency=latency,
+        rpm=rpm,
+        tpm=tpm,
+        burst_s=burst_s,
+        fault=tuple(fault or ()),
+        retry_after_s=retry_after_s,
+        slow_body_s=slow_body_s,
+        seed=seed,
+        log=str(log or ""),
+        log_bodies=log_bodies,
+        api_key_env=api_key_env,
+        reasoning_model=reasoning_model,
+        show_reasoning=_shown(show_reasoning),
+    )
 
     async def main() -> None:
-        options = ServerOptions(
-            latency=latency,
-            rpm=rpm,
-            tpm=tpm,
-            burst_s=burst_s,
-            fault=tuple(fault or ()),
-            retry_after_s=retry_after_s,
-            slow_body_s=slow_body_s,
-            seed=seed,
-            log=str(log or ""),
-            log_bodies=log_bodies,
-            api_key_env=api_key_env,
-            reasoning_model=reasoning_model,
-            show_reasoning=_shown(show_reasoning),
-        )
         server = options.apply_to(ScriptedServer)
         await server.start(host, port)
         try:

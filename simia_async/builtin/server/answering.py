@@ -27,15 +27,7 @@ def check(request: ChatRequest, *, reasoning_model: bool) -> None:
     if reasoning_model:
         _check_for_reasoning_model(request)
     _check_tool_choice(request)
-    for tool in request.tools or ():
-        _check_schema(tool.function.parameters or _OBJECT, f"function '{tool.function.name}'")
-    form = request.response_format
-    if form and form.type == "json_schema":
-        if form.json_schema is None:
-            message = "Missing required parameter: 'response_format.json_schema'."
-            param, code = "response_format.json_schema", "missing_required_parameter"
-            raise Refusal(400, message, param=param, code=code)
-        _check_schema(form.json_schema.schema, f"response_format '{form.json_schema.name}'")
+    _check_schemas(request)
 
 
 async def reply_to(conduct: Conduct, request: ChatRequest, identity: str) -> Reply:
@@ -157,9 +149,21 @@ def _check_for_reasoning_model(request: ChatRequest) -> None:
         raise Refusal(400, message, param="temperature", code="unsupported_value")
 
 
-def _check_schema(schema: Any, of: str) -> None:
-    if problem := _problem_of(msgspec.json.encode(schema)):
-        message = f"Invalid schema for {of}: {problem}"
+def _check_schemas(request: ChatRequest) -> None:
+    for number, tool in enumerate(request.tools or ()):
+        if problem := _problem_of(msgspec.json.encode(tool.function.parameters or _OBJECT)):
+            message = f"Invalid schema for function '{tool.function.name}': {problem}"
+            param, code = f"tools[{number}].function.parameters", "invalid_function_parameters"
+            raise Refusal(400, message, param=param, code=code)
+    form = request.response_format
+    if form is None or form.type != "json_schema":
+        return
+    if form.json_schema is None:
+        message = "Missing required parameter: 'response_format.json_schema'."
+        param, code = "response_format.json_schema", "missing_required_parameter"
+        raise Refusal(400, message, param=param, code=code)
+    if problem := _problem_of(msgspec.json.encode(form.json_schema.schema)):
+        message = f"Invalid schema for response_format '{form.json_schema.name}': {problem}"
         raise Refusal(400, message, param="response_format", code="invalid_json_schema")
 
 

@@ -154,8 +154,8 @@ class _Routes:
     ) -> Payload:
         conduct = self._conduct
         body = await request.read()
-        if conduct.tells_requests_apart:
-            record.identity = blake2b(body, digest_size=8).hexdigest()
+        record.identity = blake2b(body, digest_size=8).hexdigest()
+        if conduct.counts_attempts:
             record.attempt = conduct.attempt(record.identity)
         asked = _decode(body)
         if conduct.log.active and conduct.log.keeps_bodies:

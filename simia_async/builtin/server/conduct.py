@@ -9,7 +9,7 @@ from simia_async.builtin.server.completions import ShowReasoning
 from simia_async.builtin.server.draws import draw
 from simia_async.builtin.server.faults import Fault, Faults
 from simia_async.builtin.server.latency import Latency, as_latency
-from simia_async.builtin.server.log import RequestLog, RequestRecord
+from simia_async.builtin.server.log import RequestLog, RequestRecord, as_bytes
 from simia_async.builtin.server.protocol import ChatRequest
 from simia_async.builtin.server.quota import Quota
 from simia_async.config import SCRIPTED
@@ -93,15 +93,17 @@ class Conduct:
         return self.down if isinstance(self.down, bool) else time.monotonic() < self.down
 
     @property
-    def tells_requests_apart(self) -> bool:
-        """Whether anything depends on which request it is."""
+    def counts_attempts(self) -> bool:
+        """Whether anything depends on how often a request was seen. To know it takes memory: about
+        a hundred bytes for every different request.
+        """
         return self.log.active or self._latency.kind != "none" or self.faults != Faults()
 
     def lets_in(self, key: str | None) -> bool:
         """Whether a request with this key may pass."""
         if self._api_key is None:
             return True
-        return key is not None and hmac.compare_digest(key.encode(), self._api_key.encode())
+        return key is not None and hmac.compare_digest(as_bytes(key), as_bytes(self._api_key))
 
     def attempt(self, identity: str) -> int:
         """How often this body was seen before; it now was once more."""

@@ -117,7 +117,7 @@ class RequestLog(Sequence[RequestRecord]):
         self, now: float, method: str, path: str, headers: Mapping[str, str]
     ) -> RequestRecord:
         """Begin the record of a request."""
-        record = RequestRecord(self._count, now, method, path, {})
+        record = RequestRecord(self._count, now, method, _as_text(path), {})
         if self.active:
             record.headers, record.credential = _redact(headers)
         self._count += 1
@@ -147,11 +147,19 @@ def _redact(headers: Mapping[str, str]) -> tuple[dict[str, str], str | None]:
     for name, value in headers.items():
         lower = name.lower()
         if lower in _SECRET_HEADERS:
-            shown[lower] = (
-                f"sha256:{sha256(value.removeprefix('Bearer ').encode()).hexdigest()[:8]}"
-            )
+            digest = sha256(as_bytes(value.removeprefix("Bearer "))).hexdigest()
+            shown[lower] = f"sha256:{digest[:8]}"
             if lower != "cookie":
                 credential = shown[lower]
         else:
-            shown[lower] = value
+            shown[lower] = _as_text(value)
     return shown, credential
+
+
+def as_bytes(header: str) -> bytes:
+    """A header as it came: what is not UTF-8 in it reads as surrogates."""
+    return header.encode(errors="surrogateescape")
+
+
+def _as_text(header: str) -> str:
+    return header if header.isascii() else as_bytes(header).decode(errors="replace")
