@@ -244,7 +244,7 @@ def larger(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(objects, arrays, choices)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.recursive(SCALARS, larger, max_leaves=12), st.integers(0, 5))
 def test_what_is_shaped_is_valid_and_the_same_again(schema: Any, seed: int) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -99,9 +99,12 @@ class _Routes:
             self._check_key(request)
             payload = await handler(request, record)
         except Refusal as refusal:
-            payload = Payload([refusal.body()], refusal.status, headers=dict(refusal.headers))
+            payload = _refuse(refusal)
+        except web.RequestPayloadError:
+            closing = {"connection": "close"}
+            payload = _refuse(Refusal(400, "The body cannot be read.", headers=closing))
         except web.HTTPException as error:
-            payload = Payload([Refusal(error.status, error.reason).body()], error.status)
+            payload = _refuse(Refusal(error.status, error.reason))
         payload.headers["x-request-id"] = f"req_{record.number}"
         payload.headers["x-simia-latency-s"] = f"{record.latency_s:.6f}"
         if conduct.quota is not None:
@@ -153,13 +156,7 @@ class _Routes:
         self, request: web.Request, record: RequestRecord, model: str | None
     ) -> Payload:
         conduct = self._conduct
-        body = await request.read()
-        record.identity = blake2b(body, digest_size=8).hexdigest()
-        if conduct.counts_attempts:
-            record.attempt = conduct.attempt(record.identity)
-        asked = _decode(body)
-        if conduct.log.active and conduct.log.keeps_bodies:
-            record.body = asked.raw
+        asked = await self._read(request, record)
         if model is not None:
             asked.model = model
         check(asked, reasoning_model=conduct.reasoning_model)
@@ -172,14 +169,36 @@ class _Routes:
         record.latency_s = latency_s
         if latency_s:
             await asyncio.sleep(latency_s)
-        if fault == "hang":
-            await asyncio.Event().wait()
-        if fault == "drop":
-            raise Dropped
-        if fault == "server_error":
-            kind = conduct.chance("kind of server error", record)
-            raise refusals.server_error() if kind < 0.5 else refusals.overloaded()
+        await self._fail(record)
         return self._payload(asked, _spoil(reply, fault), record)
+
+    async def _read(self, request: web.Request, record: RequestRecord) -> ChatRequest:
+        """The request, noted in its record. Raises a 400."""
+        conduct = self._conduct
+        body = await request.read()
+        record.identity = blake2b(body, digest_size=8).hexdigest()
+        if conduct.counts_attempts:
+            record.attempt = conduct.attempt(record.identity)
+        try:
+            raw = msgspec.json.decode(body)
+            asked = msgspec.convert(raw, ChatRequest)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise Refusal(400, f"not a chat completion request: {error}") from error
+        asked.raw = raw
+        if conduct.log.active and conduct.log.keeps_bodies:
+            record.body = raw
+        return asked
+
+    async def _fail(self, record: RequestRecord) -> None:
+        """Do what a fault does in place of an answer."""
+        match record.fault:
+            case "hang":
+                await asyncio.Event().wait()
+            case "drop":
+                raise Dropped
+            case "server_error":
+                kind = self._conduct.chance("kind of server error", record)
+                raise refusals.server_error() if kind < 0.5 else refusals.overloaded()
 
     def _draw(self, request: web.Request, record: RequestRecord) -> tuple[Fault | None, float]:
         """The fault and the latency that were drawn, or that the request itself asks for."""
@@ -236,16 +255,8 @@ class _Routes:
         )
 
 
-def _decode(body: bytes) -> ChatRequest:
-    """The request. Raises a 400."""
-    try:
-        raw = msgspec.json.decode(body)
-        asked = msgspec.convert(raw, ChatRequest)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        message = f"not a chat completion request: {error}"
-        raise Refusal(400, message) from error
-    asked.raw = raw
-    return asked
+def _refuse(refusal: Refusal) -> Payload:
+    return Payload([refusal.body()], refusal.status, headers=dict(refusal.headers))
 
 
 def _spoil(reply: Reply, fault: Fault | None) -> Reply:
