@@ -25,6 +25,7 @@ COMMANDS = (
     "train sft",
     "train rl",
     "eval",
+    "scripted-server",
 )
 
 

@@ -10,13 +10,21 @@ from aiohttp import web
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.frames import Ready
 
+_BACKLOG = 4096
+"""Connections that may wait to be accepted: thousands of conversations begin at once."""
 
-async def serve_on_loopback(app: web.Application, port: int, pipe: OwnerPipe) -> None:
-    """Serve `app` on 127.0.0.1 until the process ends; tell the owner the port. 0 picks one."""
-    runner = web.AppRunner(app, access_log=None)
+
+async def serve_on_loopback(
+    app: web.Application, port: int, pipe: OwnerPipe, *, handler_cancellation: bool = False
+) -> None:
+    """Serve `app` on 127.0.0.1 until the process ends; tell the owner the port. 0 picks one.
+
+    `handler_cancellation`: whether a handler ends when its client goes.
+    """
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=handler_cancellation)
     await runner.setup()
-    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-    await web.SockSite(runner, listener).start()
+    listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
+    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
     pipe.send(Ready(listener.getsockname()[1]))
     await asyncio.Event().wait()
 
