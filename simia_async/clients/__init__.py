@@ -1,7 +1,7 @@
 """Clients of OpenAI-compatible endpoints: governed, retried, with a ledger of every attempt."""
 
 from simia_async.clients.budget import Budget, BudgetStatistics
-from simia_async.clients.chat import ChatClient, ChatReply, Completion
+from simia_async.clients.chat import ChatClient, ChatReply, ChatStream, Completion
 from simia_async.clients.governor import GovernorStatistics
 from simia_async.clients.history import History
 from simia_async.clients.wire import Usage
@@ -11,6 +11,7 @@ __all__ = [
     "BudgetStatistics",
     "ChatClient",
     "ChatReply",
+    "ChatStream",
     "Completion",
     "GovernorStatistics",
     "History",

@@ -5,25 +5,26 @@ transaction with the turn it was made for.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import anyio.to_thread
 import msgspec
 from simia_store import CallRecord
 from yarl import URL
 
+from simia_async.clients.answers import Body, is_web_page, read_body, read_refusal
+from simia_async.clients.attempts import Attempt, Books, Request
 from simia_async.clients.budget import Budget
 from simia_async.clients.credentials import Credentials
-from simia_async.clients.dialect import Dialect, read_refusal
-from simia_async.clients.governor import Governor, Outcome, Ticket
-from simia_async.clients.headers import read_quota, read_retry_after
+from simia_async.clients.dialect import Dialect
+from simia_async.clients.governor import Governor
 from simia_async.clients.history import History
 from simia_async.clients.openai_errors import catchable
 from simia_async.clients.prices import Prices, prices_of
 from simia_async.clients.retries import Patience
+from simia_async.clients.streaming import Assembly, read_chunks
 from simia_async.clients.transport import (
     AiohttpTransport,
     Answer,
@@ -31,6 +32,7 @@ from simia_async.clients.transport import (
     Transport,
     proxy_of,
 )
+from simia_async.clients.transport.plain import Stream
 from simia_async.clients.wire import (
     NO_USAGE,
     ChatBody,
@@ -41,22 +43,12 @@ from simia_async.clients.wire import (
     usage_of,
 )
 from simia_async.config import Endpoint
-from simia_async.errors import (
-    BadReply,
-    EndpointError,
-    EndpointRefused,
-    EndpointUnavailable,
-    RateLimited,
-)
+from simia_async.errors import BadReply, EndpointError, EndpointRefused, RateLimited
 from simia_async.messages import Message
 
 _encode = msgspec.json.Encoder().encode
 _BYTES_PER_TOKEN = 4
-_QUOTED = 300
-"""Characters of an endpoint's complaint that are passed on."""
-_PASSING = (408, 409, 425)
-"""HTTP statuses below 500 that pass by themselves."""
-_OVERLOADED = (408, 503, 529)
+_SMOOTHING = 0.05
 
 
 class ChatReply(msgspec.Struct, frozen=True, gc=False):
@@ -76,39 +68,6 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
     finish_reason: str
 
 
-Body = TypeVar("Body", ChatBody, CompletionBody)
-_DECODERS: dict[type[Any], msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (ChatBody, CompletionBody)
-}
-
-
-class _Request:
-    """One call: what is asked, and what is written down of each attempt."""
-
-    __slots__ = ("body", "fresh", "ledger", "model", "role", "tokens", "trajectory_id", "url")
-
-    def __init__(
-        self,
-        url: URL,
-        body: bytes,
-        tokens: float,
-        *,
-        model: str,
-        role: str,
-        ledger: list[CallRecord],
-        trajectory_id: int | None,
-        fresh: bool,
-    ) -> None:
-        self.url = url
-        self.body = body
-        self.tokens = tokens
-        self.model = model
-        self.role = role
-        self.ledger = ledger
-        self.trajectory_id = trajectory_id
-        self.fresh = fresh
-
-
 class ChatClient:
     """One endpoint. Made by `ChatClient.connect`."""
 
@@ -116,20 +75,23 @@ class ChatClient:
         self,
         endpoint: Endpoint,
         transport: Transport,
+        streams: AiohttpTransport,
         credentials: Credentials,
         prices: Prices | None,
         budget: Budget | None,
     ) -> None:
         self.endpoint = endpoint
-        self.governor = Governor(endpoint)
         self.prices = prices
+        self.governor = Governor(endpoint)
+        self._books = Books(endpoint.base_url or "", self.governor, prices, budget)
         self._transport = transport
+        self._streams = streams
         self._credentials = credentials
-        self._budget = budget
         self._dialect = Dialect(endpoint)
         self._headers = self._dialect.headers(credentials.key)
         self._chat_url = self._dialect.url("/chat/completions")
         self._completions_url = self._dialect.url("/completions")
+        self._model = _encode(endpoint.model)
         self._tokens_out = 0.0
         """Of an answer, smoothed."""
 
@@ -147,15 +109,13 @@ class ChatClient:
         prices = await anyio.to_thread.run_sync(prices_of, endpoint)
         origin = Dialect(endpoint).url("")
         proxy = proxy_of(origin)
-        transport: Transport = (
-            AiohttpTransport(endpoint.timeout_s, proxy)
-            if proxy
-            else PooledTransport(origin, endpoint.timeout_s)
-        )
+        streams = AiohttpTransport(endpoint.timeout_s, proxy)
+        transport = streams if proxy else PooledTransport(origin, endpoint.timeout_s)
         try:
-            yield cls(endpoint, transport, credentials, prices, budget)
+            yield cls(endpoint, transport, streams, credentials, prices, budget)
         finally:
             await transport.close()
+            await streams.close()
             await credentials.close()
 
     async def check(self) -> None:
@@ -174,8 +134,11 @@ class ChatClient:
     async def models(self) -> list[str]:
         """Names of the models that the endpoint lists. Raises `EndpointError`; never asks twice."""
         url = self._dialect.url("/models")
-        answer = await self._send("GET", url, None)
-        if _is_web_page(answer):
+        try:
+            answer = await self._send("GET", url, None)
+        except EndpointError as error:
+            raise catchable(error) from error.__cause__
+        if is_web_page(answer):
             raise catchable(
                 EndpointRefused(
                     f"{url}: answers with a web page, not with JSON; is the base URL right? Most "
@@ -205,26 +168,62 @@ class ChatClient:
         """
         history = messages if isinstance(messages, History) else History(messages)
         while True:
-            request = _Request(
-                self._chat_url,
-                self._chat_body(history, parameters),
-                self._expected_tokens(history.size, parameters),
-                model=self.endpoint.model or "",
-                role=role,
-                ledger=ledger,
-                trajectory_id=trajectory_id,
-                fresh=fresh,
-            )
+            request = self._chat_request(history, parameters, role, ledger, trajectory_id, fresh)
             try:
                 body = await self._call(request, ChatBody)
-            except EndpointRefused as error:
-                if error.status == 400 and self._dialect.learn(error, parameters):
+            except EndpointError as error:
+                if self._dialect.learn(error, parameters):
                     continue
                 raise catchable(error) from error.__cause__
-            choice = body.choices[0]
-            return ChatReply(
-                read_message(choice.message), choice.finish_reason or "stop", usage_of(body.usage)
-            )
+            choice, usage = body.choices[0], usage_of(body.usage)
+            self._tokens_out += _SMOOTHING * (usage.tokens_out - self._tokens_out)
+            return ChatReply(read_message(choice.message), choice.finish_reason or "stop", usage)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        role: str,
+        ledger: list[CallRecord],
+        trajectory_id: int | None = None,
+        fresh: bool = False,
+        **parameters: Any,
+    ) -> AsyncIterator["ChatStream"]:
+        """A chat completion that is read while it is said.
+
+        What fails before the first word is tried again as in `chat`; what fails later is raised.
+        """
+        history = messages if isinstance(messages, History) else History(messages)
+        asked = {**parameters, "stream": True, "stream_options": {"include_usage": True}}
+        patience = Patience(self.endpoint)
+        number = 0
+        while True:
+            request = self._chat_request(history, asked, role, ledger, trajectory_id, fresh)
+            number += 1
+            attempt = await Attempt.begin(self._books, request, number, patience.deadline)
+            begun = False
+            try:
+                headers = await self._current_headers()
+                async with self._streams.stream(request.url, headers, request.body) as stream:
+                    if stream.status >= 300:
+                        raise read_refusal(request.url, await stream.whole(), self._credentials)
+                    begun = True
+                    said = ChatStream(stream, self._credentials)
+                    yield said
+                    attempt.succeeded(Answer(stream.status, stream.headers, b""), said.usage)
+                    return
+            except EndpointError as error:
+                attempt.failed(error)
+                if not begun and self._dialect.learn(error, asked):
+                    continue
+                wait = None if begun else patience.wait_after(error)
+                if wait is None:
+                    raise catchable(error) from error.__cause__
+            except BaseException as error:
+                attempt.abandoned(error)
+                raise
+            await asyncio.sleep(wait)
 
     async def complete(
         self,
@@ -246,25 +245,18 @@ class ChatClient:
             "logprobs": 0,
             **parameters,
         }
-        request = _Request(
-            self._completions_url,
-            _encode(asked),
-            len(prompt_ids) + parameters.get("max_tokens", self._tokens_out),
-            model=model,
-            role="policy",
-            ledger=ledger,
-            trajectory_id=trajectory_id,
-            fresh=fresh,
-        )
+        tokens = len(prompt_ids) + parameters.get("max_tokens", self._tokens_out)
+        url, body = self._completions_url, _encode(asked)
+        request = Request(url, body, tokens, model, "policy", ledger, trajectory_id, fresh)
         try:
             choice = (await self._call(request, CompletionBody)).choices[0]
-        except EndpointRefused as error:
+            if len(choice.token_ids) != len(choice.logprobs.token_logprobs):
+                raise BadReply(
+                    f"{self.endpoint.base_url}: {len(choice.token_ids)} token ids but "
+                    f"{len(choice.logprobs.token_logprobs)} log-probabilities"
+                )
+        except EndpointError as error:
             raise catchable(error) from error.__cause__
-        if len(choice.token_ids) != len(choice.logprobs.token_logprobs):
-            raise BadReply(
-                f"{self.endpoint.base_url}: {len(choice.token_ids)} token ids but "
-                f"{len(choice.logprobs.token_logprobs)} log-probabilities"
-            )
         return Completion(
             choice.token_ids, choice.logprobs.token_logprobs, choice.finish_reason or "stop"
         )
@@ -285,176 +277,89 @@ class ChatClient:
                     raise catchable(error) from error.__cause__
             await asyncio.sleep(wait)
 
-    def _chat_body(self, history: History, parameters: Mapping[str, Any]) -> bytes:
+    def _chat_request(
+        self,
+        history: History,
+        parameters: Mapping[str, Any],
+        role: str,
+        ledger: list[CallRecord],
+        trajectory_id: int | None,
+        fresh: bool,
+    ) -> Request:
         shaped = self._dialect.parameters(parameters)
         tail = b"]," + _encode(shaped)[1:] if shaped else b"]}"
-        model = _encode(self.endpoint.model)
-        return b'{"model":' + model + b',"messages":[' + history.as_json() + tail
-
-    def _expected_tokens(self, size: int, parameters: Mapping[str, Any]) -> float:
+        body = b'{"model":' + self._model + b',"messages":[' + history.as_json() + tail
         limit = parameters.get("max_tokens") or self.endpoint.max_tokens
-        return size / _BYTES_PER_TOKEN + (limit or self._tokens_out)
+        tokens = history.size / _BYTES_PER_TOKEN + (limit or self._tokens_out)
+        model = self.endpoint.model or ""
+        return Request(self._chat_url, body, tokens, model, role, ledger, trajectory_id, fresh)
 
-    async def _call(self, request: _Request, expected: type[Body]) -> Body:
+    async def _call(self, request: Request, expected: type[Body]) -> Body:
         """Attempts, until one succeeds or a budget is spent."""
         patience: Patience | None = None
-        attempt = 0
+        number = 0
         while True:
-            attempt += 1
-            # The governor's turn is given back before the wait for the next attempt begins.
-            asked_at = time.monotonic()
-            ticket = await self.governor.enter(
-                request.tokens,
-                fresh=request.fresh,
-                deadline=patience.deadline if patience else None,
-            )
-            sent_at = time.monotonic()
+            number += 1
+            deadline = patience.deadline if patience else None
+            attempt = await Attempt.begin(self._books, request, number, deadline)
             try:
                 answer = await self._send("POST", request.url, request.body)
-                body = self._decode(answer.body, expected)
+                body = read_body(answer, expected, self._credentials)
             except EndpointError as error:
-                self._failed(request, ticket, attempt, sent_at - asked_at, sent_at, error)
+                # The governor's leave is given back before the wait for the next one begins.
+                attempt.failed(error)
                 patience = patience or Patience(self.endpoint)
                 wait = patience.wait_after(error)
                 if wait is None:
-                    if isinstance(error, EndpointRefused):
-                        raise
-                    raise catchable(error) from error.__cause__
+                    raise
             except BaseException as error:  # a cancelled attempt is no success either
-                self.governor.leave(ticket, Outcome("abandoned"))
-                self._record(
-                    request, attempt, sent_at - asked_at, time.monotonic() - sent_at, error=error
-                )
+                attempt.abandoned(error)
                 raise
             else:
-                self._succeeded(request, ticket, attempt, sent_at - asked_at, sent_at, answer, body)
+                attempt.succeeded(answer, usage_of(body.usage))
                 return body
             # Who waits for an endpoint that is down waits in the governor's queue.
             if not self.governor.is_down:
                 await asyncio.sleep(wait)
 
-    def _succeeded(
-        self,
-        request: _Request,
-        ticket: Ticket,
-        attempt: int,
-        waited_s: float,
-        sent_at: float,
-        answer: Answer,
-        body: ChatBody | CompletionBody,
-    ) -> None:
-        usage = usage_of(body.usage)
-        headers = answer.headers
-        limited = "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers
-        self.governor.leave(
-            ticket,
-            Outcome(
-                "ok",
-                usage.tokens_in + usage.tokens_out or None,
-                read_quota(headers, "requests") if limited else None,
-                read_quota(headers, "tokens") if limited else None,
-            ),
-        )
-        self._tokens_out += 0.05 * (usage.tokens_out - self._tokens_out)
-        self._record(request, attempt, waited_s, time.monotonic() - sent_at, usage=usage)
-
-    def _failed(
-        self,
-        request: _Request,
-        ticket: Ticket,
-        attempt: int,
-        waited_s: float,
-        sent_at: float,
-        error: EndpointError,
-    ) -> None:
-        headers = error.headers
-        self.governor.leave(
-            ticket,
-            Outcome(
-                error.outcome,
-                None,
-                read_quota(headers, "requests"),
-                read_quota(headers, "tokens"),
-                error.retry_after_s,
-                error.overloaded,
-            ),
-        )
-        self._record(request, attempt, waited_s, time.monotonic() - sent_at, error=error)
-
-    def _record(
-        self,
-        request: _Request,
-        attempt: int,
-        waited_s: float,
-        latency_s: float,
-        *,
-        usage: Usage = NO_USAGE,
-        error: BaseException | None = None,
-    ) -> None:
-        record = CallRecord(
-            trajectory_id=request.trajectory_id,
-            role=request.role,
-            endpoint=self.endpoint.base_url or "",
-            model=request.model,
-            attempt=attempt,
-            status=type(error).__name__ if error else "ok",
-            latency_s=latency_s,
-            tokens_in=usage.tokens_in,
-            tokens_out=usage.tokens_out,
-            tokens_cached=usage.tokens_cached,
-            tokens_reasoning=usage.tokens_reasoning,
-            waited_s=waited_s,
-            cost_usd=self.prices.cost_usd(usage) if self.prices else None,
-            error=str(error) if error else None,
-        )
-        request.ledger.append(record)
-        if self._budget is not None:
-            self._budget.charge(record)
-
     async def _send(self, method: str, url: URL, body: bytes | None) -> Answer:
         """One attempt. Raises the error that an answer above 2xx stands for."""
-        headers = self._headers
+        headers: Mapping[str, str] = self._headers
         if self._credentials.expire:
-            headers = self._dialect.headers(await self._credentials.token())
+            headers = await self._current_headers()
         answer = await self._transport.request(method, url, headers, body)
         if answer.status >= 300:
-            raise self._refusal(url, answer)
+            raise read_refusal(url, answer, self._credentials)
         return answer
 
-    def _refusal(self, url: URL, answer: Answer) -> EndpointError:
-        detail = read_refusal(answer.body)
-        quoted = self._credentials.censor(" ".join(detail.message.split())[:_QUOTED])
-        said = f"{url}: HTTP {answer.status}: {quoted}"
-        error: EndpointError
-        if answer.status == 429 and detail.code != "insufficient_quota":
-            error = RateLimited(said)
-        elif answer.status >= 500 or answer.status in _PASSING:
-            error = EndpointUnavailable(said)
-            error.overloaded = answer.status in _OVERLOADED
-        else:
-            if answer.status in (401, 403):
-                said += f" ({self._credentials.told})"
-            elif answer.status < 400:
-                said += f"; it redirects to {answer.headers.get('location')}"
-            error = EndpointRefused(said)
-            error.param, error.code = detail.param, detail.code
-        error.status = answer.status
-        error.headers = answer.headers
-        error.retry_after_s = read_retry_after(answer.headers)
-        return error
-
-    def _decode(self, answer: bytes, expected: type[Body]) -> Body:
-        try:
-            body: Body = _DECODERS[expected].decode(answer)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            start = self._credentials.censor(answer.decode(errors="replace"))[:60]
-            what = "a web page" if answer.lstrip()[:1] == b"<" else "not the JSON of a completion"
-            raise BadReply(f"{what} ({error}): {start!r}…") from error
-        if not body.choices:
-            raise BadReply("a completion without choices")
-        return body
+    async def _current_headers(self) -> Mapping[str, str]:
+        if self._credentials.expire:
+            return self._dialect.headers(await self._credentials.token())
+        return self._headers
 
 
-def _is_web_page(answer: Answer) -> bool:
-    kind = answer.headers.get("content-type", "")
-    return kind.startswith("text/html") or answer.body.lstrip()[:1] == b"<"
+class ChatStream:
+    """What a model says, piece by piece: iterate over it. Made by `ChatClient.stream`."""
+
+    def __init__(self, stream: Stream, credentials: Credentials) -> None:
+        self._stream = stream
+        self._credentials = credentials
+        self._assembly = Assembly()
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens, known at the end."""
+        return self._assembly.usage
+
+    @property
+    def reply(self) -> ChatReply:
+        """The whole reply, after the last piece."""
+        message = read_message(self._assembly.message())
+        return ChatReply(message, self._assembly.finish_reason or "stop", self.usage)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        """Pieces of the content. Thoughts and tool calls are in `reply`."""
+        async for chunk in read_chunks(self._stream, self._credentials):
+            delta = self._assembly.add(chunk)
+            if delta is not None and delta.content:
+                yield delta.content

@@ -8,12 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from yarl import URL
 
-from simia_async.clients.wire import ErrorDetail
 from simia_async.config import Endpoint
-from simia_async.errors import EndpointRefused
+from simia_async.errors import EndpointError, EndpointRefused
 
 _THINKS = re.compile(r"(?:^|/)(?:o\d|gpt-5(?!.*chat))")
 """OpenAI's names of reasoning models, which know `max_completion_tokens` only."""
@@ -74,11 +72,13 @@ class Dialect:
             if name not in self._dropped
         }
 
-    def learn(self, refusal: EndpointRefused, given: Mapping[str, Any]) -> bool:
-        """Whether the refusal was of a parameter that the request can do without.
+    def learn(self, refusal: EndpointError, given: Mapping[str, Any]) -> bool:
+        """Whether a call was refused for a parameter that it can do without.
 
         From now on it does. `given` is what `parameters` was given.
         """
+        if not (isinstance(refusal, EndpointRefused) and refusal.status == 400):
+            return False
         if not (
             refusal.code in ("unsupported_parameter", "unsupported_value")
             or _UNSUPPORTED.search(str(refusal))
@@ -109,12 +109,3 @@ class Dialect:
 def _has_schema(given: Mapping[str, Any]) -> bool:
     form = given.get("response_format")
     return isinstance(form, dict) and form.get("type") == "json_schema"
-
-
-def read_refusal(body: bytes) -> ErrorDetail:
-    """What an error body says. Some servers leave out the `error` around it."""
-    try:
-        said = msgspec.json.decode(body)
-        return msgspec.convert(said.get("error", said), ErrorDetail)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError, AttributeError):
-        return ErrorDetail(body.decode(errors="replace"))

@@ -32,9 +32,9 @@ class Patience:
         self._failures = 0
 
     @property
-    def deadline(self) -> float:
-        """When the first budget to end ends, on the clock of `time.monotonic`."""
-        return min(self._deadlines.values(), default=float("inf"))
+    def deadline(self) -> float | None:
+        """When the first budget to end ends, on the clock of `time.monotonic`; None: none runs."""
+        return min(self._deadlines.values(), default=None)
 
     def wait_after(self, error: EndpointError) -> float | None:
         """Seconds until the next attempt, with full jitter; None if there is to be none."""
