@@ -2,7 +2,7 @@
 
 import typer
 
-from simia_async.cli import demo, evaluate, generate, report, train
+from simia_async.cli import config, demo, evaluate, generate, report, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,7 @@ app.command("export")(generate.export)
 app.command("report")(report.report)
 app.add_typer(train.app, name="train")
 app.command("eval")(evaluate.evaluate)
+app.add_typer(config.app, name="config")
 
 
 def main() -> None:

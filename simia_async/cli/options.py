@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -31,7 +31,7 @@ ConfigFile = Annotated[
 ]
 
 _PANELS = {"simulator": "Simulator", "budget": "Budget", "store": "Store"}
-_METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER"}
+_METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
 
 C = TypeVar("C", bound=Settings)
 
@@ -64,8 +64,8 @@ def takes_settings(
 
 def flag_parameters(settings: type[Settings]) -> list[inspect.Parameter]:
     """A parameter for every setting, and `config_file`, as typer reads them."""
-    names = [("config_file", ConfigFile)]
-    names += [(_parameter(section, f), _option(section, f)) for section, f in _flags(settings)]
+    names = [(_parameter(section, f), _option(section, f)) for section, f in _flags(settings)]
+    names.append(("config_file", ConfigFile))
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
         for name, hint in names
@@ -87,6 +87,15 @@ def take_flags(settings: type[Settings], given: dict[str, Any]) -> Layer:
     return layer
 
 
+def parse_flags(settings: type[Settings], arguments: list[str]) -> Layer:
+    """Read flags as the command with these settings would. Raises `ConfigError`."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_with_parameters(lambda: None, flag_parameters(settings)))
+    command = typer.main.get_command(app)
+    with command.make_context(kind_of(settings), list(arguments)) as context:
+        return take_flags(settings, context.params)
+
+
 def _flags(settings: type[Settings]) -> list[tuple[tuple[str, ...], Field]]:
     own: list[tuple[tuple[str, ...], Field]] = [((), field) for field in fields_of(settings)]
     sections = sections_of(settings).items()
@@ -101,12 +110,12 @@ def _option(section: tuple[str, ...], field: Field) -> Any:
     """Typer is told of text only: one parser, and one kind of error, for flags and variables."""
     flag, metavar = field.flag, _METAVARS.get(field.type)
     hint: Any = str
-    if field.type is bool:
+    if field.choices:
+        metavar = "<choice>"
+    elif field.type is bool:
         hint, flag = bool, f"{flag}/--no-{flag.removeprefix('--')}"
     elif field.is_list:
-        hint, metavar = list[str], "TEXT"
-    elif metavar is None:
-        metavar = "|".join(get_args(field.type))
+        hint, metavar = list[str], "<text>"
     panel = _PANELS[section[0]] if section else None
     option = typer.Option(
         flag, help=_help(field), metavar=metavar, show_default=False, rich_help_panel=panel
@@ -115,23 +124,16 @@ def _option(section: tuple[str, ...], field: Field) -> Any:
 
 
 def _help(field: Field) -> str:
+    choices = f" One of {', '.join(field.choices)}." if field.choices else ""
     repeatable = " Repeatable." if field.is_list else ""
-    return f"{field.description}{repeatable} Default: {default_words(field)}."
-
-
-def default_words(field: Field) -> str:
-    """A setting's default, or what leaving it out means."""
-    if field.default in (None, ()):
-        return field.unset
-    if isinstance(field.default, bool):
-        return str(field.default).lower()
-    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    return f"{field.description}{choices}{repeatable} Default: {field.default_words}."
 
 
 def _with_parameters(
     function: Callable[..., None], parameters: list[inspect.Parameter]
 ) -> Callable[..., None]:
     # typer learns a command's options from its signature and its annotations.
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    function.__signature__ = inspect.Signature(by_keyword)  # type: ignore[attr-defined]
     function.__annotations__ = {p.name: p.annotation for p in parameters}
     return function

@@ -16,7 +16,7 @@ Provider = Literal["openai", "azure", "vllm", "ollama"]
 Credential = Literal["key", "entra"]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
-_ITS_OWN = "the endpoint's own default"
+_ITS_OWN = "the endpoint's own"
 _PRICE = "that of the price library, if it knows the model"
 
 
@@ -34,7 +34,11 @@ def _url_problem(base_url: str) -> str | None:
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    return None if usable else f"found {shown(base_url)}; expected http://… or https://…"
+    return (
+        None
+        if usable or not base_url
+        else f"found {shown(base_url)}; expected http://… or https://…"
+    )
 
 
 def _has_secret_parameter(base_url: str) -> bool:

@@ -69,6 +69,20 @@ class Field(msgspec.Struct, frozen=True):
         return str(self._extra.get("unset", "none"))
 
     @property
+    def default_words(self) -> str:
+        """The default, or what leaving it out means."""
+        if self.default in (None, ()):
+            return self.unset
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values it may have, if they are so few that they are named."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+    @property
     def is_list(self) -> bool:
         """Whether it holds many texts."""
         return get_origin(self.type) is tuple
@@ -76,8 +90,8 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def expected(self) -> str:
         """What would be right, for an error."""
-        if get_origin(self.type) is Literal:
-            *most, last = map(repr, get_args(self.type))
+        if self.choices:
+            *most, last = map(repr, self.choices)
             return f"{', '.join(most)} or {last}"
         if self.is_list:
             return "a list of texts"

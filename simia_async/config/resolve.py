@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from simia_async.config.fields import BadSetting, Settings, fields_of, sections_of
-from simia_async.config.settings import KINDS, RunKind
+from simia_async.config.settings import KINDS, SHARED, RunKind
 from simia_async.config.sources import Given, Layer, Sources, find_sources
 from simia_async.config.toml_file import Key
 from simia_async.errors import ConfigError
@@ -36,7 +36,7 @@ def configure(settings: type[C], stated: Layer | None = None, file: Path | None 
     if sources.problems:
         first, *others = sources.problems
         check = f"simia config check{f' {file}' if file else ''}"
-        more = f" ({len(others)} more problems; all of them: {check})" if others else ""
+        more = f" (and {len(others)} more; for all of them: {check})" if others else ""
         raise ConfigError(first + more)
     return resolve(settings, sources, os.environ).config
 
@@ -47,14 +47,23 @@ def resolve(settings: type[C], sources: Sources, environ: Mapping[str, str]) -> 
     given: dict[Key, Given] = {}
     values: dict[str, Any] = {}
     for name, section in sections_of(settings).items():
-        found = _pick(section, sources.layers, (name,), (kind, name))
-        if name == "simulator":
-            _complete_base_url(found, environ)
+        found = pick_section(name, sources, environ, kind)
         values[name] = _build(section, found)
         given |= {(name, field): value for field, value in found.items()}
     own = _pick(settings, sources.layers, (kind,))
     given |= {(field,): value for field, value in own.items()}
     return Resolved(_build(settings, own, values), given)
+
+
+def pick_section(
+    name: str, sources: Sources, environ: Mapping[str, str], kind: RunKind | None = None
+) -> dict[str, Given]:
+    """What is given to the fields of a shared section: for every kind of run, or for one."""
+    prefixes: list[Key] = [(name,)] + ([(kind, name)] if kind else [])
+    found = _pick(SHARED[name], sources.layers, *prefixes)
+    if name == "simulator":
+        _complete_base_url(found, environ)
+    return found
 
 
 def kind_of(settings: type[Settings]) -> RunKind:
