@@ -13,7 +13,8 @@ from simia_async.config.secrets import HIDDEN, is_secret, shown
 from simia_async.errors import ConfigError
 
 _INT_LIMIT = 2**63
-"""What JSON and SQLite can hold."""
+"""What SQLite can hold."""
+_SHOWABLE = 10**30
 
 
 class BadSetting(ConfigError):
@@ -109,8 +110,8 @@ class Field(msgspec.Struct, frozen=True):
         """What is wrong with a value; None if it is right."""
         if value is None and self.optional:
             return None
-        if isinstance(value, int) and abs(value) >= _INT_LIMIT:
-            return "found a number of too many digits; it must fit into 64 bits"
+        if isinstance(value, int) and abs(value) >= _SHOWABLE:
+            return f"found a number of too many digits; it must be {self.expected}"
         try:
             msgspec.convert(value, self.type)
         except msgspec.ValidationError:
@@ -122,6 +123,8 @@ class Field(msgspec.Struct, frozen=True):
         if isinstance(value, int | float) and not self._is_within_bounds(value):
             number = "a finite number " if self.type is float else ""
             return f"found {value}; it must be {number}{self.bounds}".rstrip()
+        if self.type is int and isinstance(value, int) and abs(value) >= _INT_LIMIT:
+            return f"found {value}; it must be below 2**63"
         return None
 
     def read(self, value: object) -> Any:
