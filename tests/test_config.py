@@ -336,9 +336,20 @@ def test_a_key_variable_may_have_a_name_like_ours(monkeypatch: pytest.MonkeyPatc
         ("[generate]\nn = 0", "simia.toml: [generate] n: found 0; it must be at least 1"),
         ("[generate]\nn = '5'", "[generate] n: found '5'; it must be a whole number"),
         ("[generate]\nn = true", "[generate] n: found True; it must be a whole number"),
-        ("[generate]\nm = 5\nseedz = 'x'", "[generate] seedz: no such setting; did you mean seeds"),
-        ("[generate]\nrequests_per_minute = 5", "no such setting; it belongs into [simulator]"),
-        ("n = 5", "n: no such setting; it belongs into [generate]"),
+        (
+            "[generate]\nsedes = 'x'",
+            "[generate] sedes: no such setting; did you mean [generate] seeds?",
+        ),
+        (
+            "[generate]\nrequests_per_minute = 5",
+            "no such setting; did you mean [simulator] requests_per",
+        ),
+        (
+            "[generate]\nrpm = 5\nm = 1",
+            "did you mean [simulator] requests_per_minute? (and 1 more;",
+        ),
+        ("[simulator]\nrpm = 5", "did you mean [simulator] requests_per_minute?"),
+        ("n = 5", "n: no such setting; did you mean [generate] n?"),
         ("hello = 5", "hello: no such setting; there are [budget], [eval]"),
         ("generate = 5", "generate: found 5; it must be a table, [generate]"),
         ("[[generate]]\nn = 5", "generate: found a list; it must be a table"),

@@ -112,25 +112,35 @@ def _unknown_key(key: Key, value: object) -> str:
         return f"{name}: found {shown(value)}; it must be a table, [{'.'.join(key)}]"
     section = f"[{'.'.join(above)}] " if above else ""
     if isinstance(value, dict):
-        tables = [".".join(table) for table in _tables()]
-        found = ".".join((*above, name))
-        return f"[{_quotable(found)}]: no such section; {_nearest(found, tables, '[{}]')}"
-    here = [k[-1] for k in known_settings() if k[:-1] == tuple(above)]
-    elsewhere = [k for k in known_settings() if k[-1] == name]
-    if elsewhere and not difflib.get_close_matches(name, here, 1):
-        nearest = f"it belongs into [{'.'.join(min(elsewhere, key=len)[:-1])}]"
-    elif here:
-        nearest = _nearest(name, here, "{}")
+        tables = [f"[{'.'.join(table)}]" for table in _tables()]
+        found = f"[{'.'.join((*above, name))}]"
+        return f"{_quotable(found)}: no such section; {_nearest(found, tables)}"
+    here = {k[-1]: k for k in known_settings() if k[:-1] == tuple(above)}
+    close = difflib.get_close_matches(name, here, 1)
+    near = here[close[0]] if close else _elsewhere(name)
+    if near:
+        hint = f"did you mean [{'.'.join(near[:-1])}] {near[-1]}?"
     else:
-        nearest = _nearest(name, [*KINDS, *SHARED], "[{}]")
-    return f"{section}{_quotable(name)}: no such setting; {nearest}"
+        hint = _nearest(name, here or [f"[{top}]" for top in (*KINDS, *SHARED)])
+    return f"{section}{_quotable(name)}: no such setting; {hint}"
 
 
-def _nearest(found: str, known: Iterable[str], form: str) -> str:
+def _elsewhere(name: str) -> Key | None:
+    """The setting of this name, or whose flag is called so, in another section."""
+    flag = name.replace("_", "-")
+    found = [
+        key
+        for key, field in known_settings().items()
+        if key[-1] == name or field.flag.lstrip("-") == flag
+    ]
+    return min(found, key=len, default=None)
+
+
+def _nearest(found: str, known: Iterable[str]) -> str:
     known = sorted(known)
     if close := difflib.get_close_matches(found, known, 1):
-        return f"did you mean {form.format(close[0])}?"
-    return "there are " + ", ".join(form.format(name) for name in known)
+        return f"did you mean {close[0]}?"
+    return f"there are {', '.join(known)}"
 
 
 def _quotable(name: str) -> str:
