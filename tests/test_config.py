@@ -63,6 +63,8 @@ def effective_with(kind: type[Settings], **keywords: Any) -> Any:
 @pytest.mark.parametrize("kind", KINDS.values())
 def test_every_setting_is_described_and_its_default_is_right(kind: type[Settings]) -> None:
     for settings_struct in (kind, *sections_of(kind).values()):
+        declared = {*sections_of(settings_struct), *(f.name for f in fields_of(settings_struct))}
+        assert declared == set(settings_struct.__struct_fields__)
         for field in fields_of(settings_struct):
             assert field.description.endswith("."), field.name
             assert field.problem(field.default) is None

@@ -182,13 +182,12 @@ def _text_problem(text: str) -> str | None:
 
 @cache
 def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
-    """The settings of a Struct, without its sections."""
+    """The settings of a Struct: what has a `Meta`, and so neither its sections nor what a record
+    adds to the settings of a run.
+    """
     hints = get_type_hints(settings, include_extras=True)
-    return tuple(
-        _field(info.name, hints[info.name], info.default)
-        for info in msgspec.structs.fields(settings)
-        if info.name not in sections_of(settings)
-    )
+    found = (_field(i.name, hints[i.name], i.default) for i in msgspec.structs.fields(settings))
+    return tuple(field for field in found if field)
 
 
 @cache
@@ -201,11 +200,11 @@ def sections_of(settings: type[Settings]) -> dict[str, type[Settings]]:
     }
 
 
-def _field(name: str, hint: Any, default: Any) -> Field:
+def _field(name: str, hint: Any, default: Any) -> Field | None:
     optional = get_origin(hint) in (Union, types.UnionType)
     if optional:
         [hint] = [part for part in get_args(hint) if part is not type(None)]
     if get_origin(hint) is not Annotated:
-        raise TypeError(f"{name}: declare it as Annotated[type, msgspec.Meta(description=…)]")
+        return None
     bare, meta = get_args(hint)
     return Field(name, bare, default, optional, meta)
