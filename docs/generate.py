@@ -1,6 +1,7 @@
-"""Regenerate what the docs show of the program: the command reference and the screenshot.
+"""Regenerate what the docs show of the program: commands, settings and the screenshot.
 
-`make docs` runs it. The screenshot is of a real GRPO run on the embedded default.
+`make docs` runs it. The screenshot is of a real GRPO run on the embedded default; `--text` leaves
+it as it is.
 """
 
 import os
@@ -14,6 +15,9 @@ from simia_tui.app import Dashboard
 from simia_tui.feed import Feed
 
 import simia_async
+from simia_async.config.document import explain, summary
+from simia_async.config.fields import fields_of, sections_of
+from simia_async.config.settings import KINDS, SHARED
 
 DOCS = Path(__file__).parent
 COMMANDS = (
@@ -26,6 +30,9 @@ COMMANDS = (
     "train rl",
     "eval",
     "scripted-server",
+    "config show",
+    "config check",
+    "config init",
 )
 
 
@@ -47,6 +54,27 @@ def command_reference() -> str:
     return "\n".join(parts)
 
 
+def config_reference() -> str:
+    """Every setting, from the Structs that declare them."""
+    parts = [
+        "# Settings\n\nWritten by `make docs` from the program itself. How they are given: "
+        "[configure](../howto/configure.md).\n"
+    ]
+    for name, settings in (*KINDS.items(), *SHARED.items()):
+        takes = ", ".join(f"[`[{section}]`](#{section})" for section in sections_of(settings))
+        also = f" It takes {takes} too." if takes else ""
+        parts.append(
+            f"## {name}\n\n`[{name}]`, `SIMIA_{name.upper()}_…`: {summary(settings)}{also}\n"
+        )
+        parts.append("| key | flag | default | |\n|---|---|---|---|")
+        parts += [
+            f"| `{field.name}` | `{field.flag}` | {field.default_words} | {explain(field)} |"
+            for field in fields_of(settings)
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
 async def screenshot(directory: Path) -> str:
     """The dashboard on a run of eight small GRPO steps, as SVG."""
     run = directory / "rl.db"
@@ -64,8 +92,11 @@ async def screenshot(directory: Path) -> str:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     (DOCS / "reference" / "cli.md").write_text(command_reference())
+    (DOCS / "reference" / "config.md").write_text(config_reference())
+    if "--text" in sys.argv:
+        return
     with tempfile.TemporaryDirectory() as directory:
         svg = anyio.run(screenshot, Path(directory))
     (DOCS / "dashboard.svg").write_text(svg)

@@ -1,17 +1,24 @@
 """The functions of `import simia_async`: what the `simia` command does, for scripts.
 
-Each takes the fields of its configuration as keywords, and where the run's database goes. All
-raise `SimiaError`s (`simia_async.errors`) with one sentence that says what is wrong.
+Each takes the fields of its configuration as keywords, and where the run's database goes. What no
+keyword says, `SIMIA_*` variables and the settings file do (SIMIA_CONFIG, or `simia.toml` in the
+working directory), as for the command. A section is given whole, `simulator=Endpoint(…)`, or in
+part, `simulator={"max_in_flight": 8}`. All raise `SimiaError`s
+(`simia_async.errors`) with one sentence that says what is wrong.
 """
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
-from simia_async.config import EvalConfig, GenerateConfig, GrpoConfig, SftConfig
-from simia_async.errors import ConfigError
+from simia_async.config import (
+    EvalConfig,
+    GenerateConfig,
+    GrpoConfig,
+    SftConfig,
+    configure,
+    keywords_layer,
+)
 from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, run_generate
 from simia_async.runs.record import default_path
@@ -19,7 +26,6 @@ from simia_async.runs.rl import RlResult, run_rl
 from simia_async.runs.sft import SftResult, run_sft
 
 Report = Callable[[str], None]
-C = TypeVar("C", bound=msgspec.Struct)
 
 
 def _ignore(_: str) -> None: ...
@@ -34,7 +40,7 @@ async def generate(
     `mini-retail` by the embedded scripted simulator. `run` is the database, by default
     `runs/generate-<time>.db`. `report` hears of children that died and were started again.
     """
-    config = _configure(GenerateConfig, settings)
+    config = configure(GenerateConfig, keywords_layer(GenerateConfig, settings))
     return await run_generate(config, _place(run) or default_path("generate"), report=report)
 
 
@@ -50,7 +56,7 @@ async def train_sft(
     `settings` are those of `SftConfig`. The adapter is published in the directory `out`, by
     default beside the run's database.
     """
-    config = _configure(SftConfig, settings)
+    config = configure(SftConfig, keywords_layer(SftConfig, settings))
     path = _place(run) or default_path("sft")
     return await run_sft(config, Path(data), path, adapters_directory(path, out))
 
@@ -63,7 +69,7 @@ async def train_rl(
     **settings: Any,
 ) -> RlResult:
     """GRPO in the simulated world. `settings` are those of `GrpoConfig`; `out` as in SFT."""
-    config = _configure(GrpoConfig, settings)
+    config = configure(GrpoConfig, keywords_layer(GrpoConfig, settings))
     path = _place(run) or default_path("rl")
     return await run_rl(config, path, adapters_directory(path, out), report=report)
 
@@ -72,7 +78,7 @@ async def evaluate(
     *, run: str | Path | None = None, report: Report = _ignore, **settings: Any
 ) -> EvalResult:
     """Held-out evaluation of the base and of adapters. `settings` are those of `EvalConfig`."""
-    config = _configure(EvalConfig, settings)
+    config = configure(EvalConfig, keywords_layer(EvalConfig, settings))
     return await run_evaluate(config, _place(run) or default_path("eval"), report=report)
 
 
@@ -83,17 +89,3 @@ def adapters_directory(run: Path, out: str | Path | None) -> Path:
 
 def _place(run: str | Path | None) -> Path | None:
     return Path(run) if run else None
-
-
-def _configure(kind: type[C], settings: dict[str, Any]) -> C:
-    """The configuration; raises `ConfigError` naming a setting that is unknown or of no use."""
-    unknown = settings.keys() - set(kind.__struct_fields__)
-    if unknown:
-        known = ", ".join(kind.__struct_fields__)
-        raise ConfigError(f"unknown setting {sorted(unknown)[0]!r}; known: {known}")
-    try:
-        return msgspec.convert(settings, kind, from_attributes=True)
-    except msgspec.ValidationError as error:
-        if isinstance(error.__cause__, ConfigError):
-            raise error.__cause__ from None
-        raise ConfigError(f"settings: {error}") from error

@@ -1,5 +1,6 @@
 """Shared fixtures. Everything here is real: servers on loopback, databases on disk."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _no_keys_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = [name for name in os.environ if name.startswith("SIMIA_")]
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", *ours):
         monkeypatch.delenv(name, raising=False)
 
 

@@ -36,6 +36,10 @@ def test_every_command_has_help() -> None:
         ["train"],
         ["train", "sft"],
         ["train", "rl"],
+        ["config"],
+        ["config", "show"],
+        ["config", "check"],
+        ["config", "init"],
     ):
         result = simia(*command, "--help")
         assert result.exit_code == 0
@@ -83,7 +87,9 @@ def test_too_few_kept_is_an_exit_code(tmp_path: Path) -> None:
     [
         (["generate", "--env", "moon"], "'moon'"),
         (["generate", "--seeds", "/no/such.jsonl"], "/no/such.jsonl: No such file"),
-        (["generate", "-n", "0"], "n: found 0"),
+        (["generate", "-n", "0"], "-n: found 0"),
+        (["generate", "-n", "many"], "-n: found 'many'; it must be a whole number"),
+        (["generate", "--config", "/no/such.toml"], "/no/such.toml: cannot be read: No such file"),
         (["generate", "--simulator-model", "gpt-5"], "also needs --base-url"),
         (["generate", "--base-url", "http://x/v1"], "also needs --simulator-model"),
         (["generate", "--declare-tool", "fly"], "--declare-tool fly"),
@@ -92,16 +98,16 @@ def test_too_few_kept_is_an_exit_code(tmp_path: Path) -> None:
         (["export", "/no/such.db", "-o", "x"], "/no/such.db: no such run"),
         (["train", "sft", "--data", "/no/such.db"], "/no/such.db: no such run"),
         (["train", "sft", "--data", "x", "--model", "/no/model"], "no model at '/no/model'"),
-        (["train", "sft", "--data", "x", "--epochs", "0"], "epochs: found 0"),
+        (["train", "sft", "--data", "x", "--epochs", "0"], "--epochs: found 0"),
         (["train", "rl", "--env", "airline"], "'airline' has no tasks"),
         (["train", "rl", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),
-        (["train", "rl", "--group-size", "1"], "group_size: found 1"),
+        (["train", "rl", "--group-size", "1"], "--group-size: found 1"),
         (["eval", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),
-        (["eval", "--tasks", "0"], "tasks: found 0"),
+        (["eval", "--tasks", "0"], "--tasks: found 0"),
         (["eval", "--temperature", "nan"], "temperature: found nan"),
         (["eval", "--seed", "99999999999999999999"], "seed: found 99999999999999999999"),
-        (["train", "sft", "--data", "x", "--lr", "-1"], "learning_rate: found -1"),
-        (["train", "rl", "--lr", "nan"], "learning_rate: found nan"),
+        (["train", "sft", "--data", "x", "--lr", "-1"], "--lr: found -1"),
+        (["train", "rl", "--lr", "nan"], "--lr: found nan"),
         (
             ["generate", "--simulator-model", "m", "--base-url", "http://u:hunter2@x/v1"],
             "--api-key-env",

@@ -1,53 +1,22 @@
 """`simia eval`."""
 
-from typing import Annotated
-
-import typer
 from rich.table import Table
 from rich.text import Text
 from simia_store import printable
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, stdout
-from simia_async.config import TINY, Endpoint, EvalConfig
+from simia_async.config import EvalConfig
 from simia_async.evaluation.shares import Share
 from simia_async.runs.evaluate import EvalProgress, EvalResult, run_evaluate
 from simia_async.runs.record import default_path
 
 
-@options.takes_simulator
-def evaluate(
-    env: options.Env = "mini-retail",
-    model: options.Model = TINY,
-    adapter: Annotated[
-        list[str] | None, typer.Option(help="Adapter to evaluate beside the base; repeatable.")
-    ] = None,
-    tasks: Annotated[int, typer.Option(help="Held-out tasks.")] = 60,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    max_turns: options.MaxTurns = 14,
-    max_tokens: options.MaxTokens = 110,
-    context: options.Context = 1024,
-    path: options.Run = None,
-    seed: options.Seed = 0,
-    as_json: AsJson = False,
-    *,
-    simulator: Endpoint,
-) -> None:
+@options.takes_settings(EvalConfig)
+def evaluate(path: options.Run = None, as_json: AsJson = False, *, config: EvalConfig) -> None:
     """Play held-out tasks with the base and with adapters; count by the world's exact check."""
 
     async def main() -> EvalResult:
-        config = EvalConfig(
-            environment=env,
-            model=model,
-            adapters=tuple(adapter or ()),
-            tasks=tasks,
-            temperature=temperature,
-            max_turns=max_turns,
-            max_tokens=max_tokens,
-            context=context,
-            seed=seed,
-            simulator=simulator,
-        )
         with progress_bar("evaluate", hidden=as_json) as bar:
 
             def show(p: EvalProgress) -> None:

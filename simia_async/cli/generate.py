@@ -7,34 +7,19 @@ import typer
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, show
-from simia_async.config import Endpoint, GenerateConfig
+from simia_async.config import GenerateConfig
 from simia_async.errors import SimiaError
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
 from simia_async.runs.record import default_path
 from simia_async.synthesis.export import export_jsonl
 
 
-@options.takes_simulator
+@options.takes_settings(GenerateConfig)
 def generate(
-    env: options.Env = "mini-retail",
-    seeds: Annotated[
-        str | None,
-        typer.Option(help="Seed conversations, JSONL. Default: those of the environment."),
-    ] = None,
-    n: Annotated[int, typer.Option("-n", help="Trajectories to keep.")] = 64,
-    keep_failed: Annotated[
-        bool,
-        typer.Option("--keep-failed", help="Also amplify seeds that failed their task (reward 0)."),
-    ] = False,
-    declare_tool: Annotated[
-        list[str] | None,
-        typer.Option(help="Declare a tool of the seeds, its schema inferred from their calls."),
-    ] = None,
     path: options.Run = None,
-    seed: options.Seed = 0,
     as_json: AsJson = False,
     *,
-    simulator: Endpoint,
+    config: GenerateConfig,
 ) -> None:
     """Amplify seed conversations into many (Simia-SFT).
 
@@ -43,15 +28,6 @@ def generate(
     """
 
     async def main() -> GenerateResult:
-        config = GenerateConfig(
-            environment=env,
-            seeds=seeds,
-            n=n,
-            keep_failed=keep_failed,
-            declare_tools=tuple(declare_tool or ()),
-            seed=seed,
-            simulator=simulator,
-        )
         with progress_bar("generate", hidden=as_json) as bar:
 
             def show(p: GenerateProgress) -> None:
@@ -64,8 +40,8 @@ def generate(
     if as_json:
         print_json(result)
     else:
-        print_result(result, n)
-    if result.kept < n:
+        print_result(result, config.n)
+    if result.kept < config.n:
         raise typer.Exit(1)
 
 

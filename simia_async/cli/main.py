@@ -2,7 +2,7 @@
 
 import typer
 
-from simia_async.cli import demo, evaluate, generate, report, scripted_server, train
+from simia_async.cli import config, demo, evaluate, generate, report, scripted_server, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,7 @@ app.command("report")(report.report)
 app.add_typer(train.app, name="train")
 app.command("eval")(evaluate.evaluate)
 app.command("scripted-server")(scripted_server.scripted_server)
+app.add_typer(config.app, name="config")
 
 
 def main() -> None:

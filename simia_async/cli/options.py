@@ -1,94 +1,139 @@
-"""Options that several commands share."""
+"""Options that several commands share. Those of settings are made from the Structs."""
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from simia_async.cli.output import fail
-from simia_async.config import Endpoint
-from simia_async.errors import SimiaError
+from simia_async.config import configure
+from simia_async.config.fields import BadSetting, Field, Settings, fields_of, sections_of
+from simia_async.config.resolve import kind_of
+from simia_async.config.sources import Given, Layer
+from simia_async.errors import ConfigError, SimiaError
 
-Env = Annotated[
-    str, typer.Option("--env", help="Environment: a name of the library, or a directory.")
-]
 Run = Annotated[
     Path | None, typer.Option("--run", help="Database of the run. Default: runs/<kind>-<time>.db.")
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Directory of adapters. Default: beside the run.")
 ]
-Model = Annotated[
-    str, typer.Option("--model", help="Base model: builtin/tiny, or a local model directory.")
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="Settings file. Default: what SIMIA_CONFIG names, else simia.toml if it is here.",
+        show_default=False,
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-MaxTurns = Annotated[
-    int, typer.Option("--max-turns", help="How often the policy may speak in a conversation.")
-]
-MaxTokens = Annotated[int, typer.Option("--max-tokens", help="Tokens of one turn of the policy.")]
-Context = Annotated[int, typer.Option("--context", help="Tokens of a whole conversation.")]
+
+_PANELS = {"simulator": "Simulator", "budget": "Budget", "store": "Store"}
+_METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
+
+C = TypeVar("C", bound=Settings)
 
 
-def simulator_config(
-    simulator_model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model that plays the world. Default: the embedded scripted simulator, no LLM."
-        ),
-    ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar="OPENAI_BASE_URL", help="OpenAI-compatible endpoint of --simulator-model."
-        ),
-    ] = None,
-    api_key_env: Annotated[
-        str, typer.Option(help="Environment variable that holds its key.")
-    ] = "OPENAI_API_KEY",
-    max_in_flight: Annotated[int, typer.Option(min=1, help="Calls to the simulator at once.")] = 64,
-    rpm: Annotated[
-        float | None, typer.Option(min=1, help="Requests a minute to it. Default: no limit.")
-    ] = None,
-    usd_in: Annotated[
-        float | None, typer.Option(min=0, help="Its price of a million tokens in.")
-    ] = None,
-    usd_out: Annotated[
-        float | None, typer.Option(min=0, help="Its price of a million tokens out.")
-    ] = None,
-) -> Endpoint:
-    """The simulator's settings. A base URL that only the environment gives changes nothing."""
-    from_environment = base_url is not None and base_url == os.environ.get("OPENAI_BASE_URL")
-    return Endpoint(
-        base_url=None if from_environment and not simulator_model else base_url,
-        model=simulator_model,
-        api_key_env=api_key_env,
-        max_in_flight=max_in_flight,
-        requests_per_minute=rpm,
-        usd_per_million_in=usd_in,
-        usd_per_million_out=usd_out,
-    )
+def takes_settings(
+    settings: type[C],
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of `settings`, and the settings themselves as `config`.
+
+    What no flag says, `SIMIA_*` variables and the settings file do.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = dict(inspect.signature(command).parameters)
+        del own["config"]
+
+        @functools.wraps(command)
+        def with_settings(*, config_file: Path | None, **given: Any) -> None:
+            try:
+                stated = take_flags(settings, given)
+                config = configure(settings, stated, config_file)
+            except SimiaError as error:
+                fail(error)
+            command(**given, config=config)
+
+        return _with_parameters(with_settings, [*flag_parameters(settings), *own.values()])
+
+    return decorate
 
 
-def takes_simulator(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `simulator_config`, and its result as `simulator`."""
-    options = inspect.signature(simulator_config).parameters
-    own = dict(inspect.signature(command).parameters)
-    del own["simulator"]
+def flag_parameters(settings: type[Settings]) -> list[inspect.Parameter]:
+    """A parameter for every setting, and `config_file`, as typer reads them."""
+    names = [(_parameter(section, f), _option(section, f)) for section, f in _flags(settings)]
+    names.append(("config_file", ConfigFile))
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for name, hint in names
+    ]
 
-    @functools.wraps(command)
-    def with_options(**given: Any) -> None:
+
+def take_flags(settings: type[Settings], given: dict[str, Any]) -> Layer:
+    """Move the flags out of what typer gives a command. Raises `ConfigError`."""
+    layer: Layer = {}
+    for section, field in _flags(settings):
+        raw = given.pop(_parameter(section, field))
+        if raw is None or raw == []:
+            continue
         try:
-            config = simulator_config(**{name: given.pop(name) for name in options})
-        except SimiaError as error:
-            fail(error)
-        command(**given, simulator=config)
+            value = field.read_text(raw) if isinstance(raw, str) else field.read(raw)
+        except BadSetting as error:
+            raise ConfigError(f"{field.flag}: {error.problem}") from None
+        layer[kind_of(settings), *section, field.name] = Given(value, field.flag, field.flag)
+    return layer
 
+
+def parse_flags(settings: type[Settings], arguments: list[str]) -> Layer:
+    """Read flags as the command with these settings would. Raises `ConfigError`."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_with_parameters(lambda: None, flag_parameters(settings)))
+    command = typer.main.get_command(app)
+    with command.make_context(kind_of(settings), list(arguments)) as context:
+        return take_flags(settings, context.params)
+
+
+def _flags(settings: type[Settings]) -> list[tuple[tuple[str, ...], Field]]:
+    own: list[tuple[tuple[str, ...], Field]] = [((), field) for field in fields_of(settings)]
+    sections = sections_of(settings).items()
+    return own + [((name,), field) for name, section in sections for field in fields_of(section)]
+
+
+def _parameter(section: tuple[str, ...], field: Field) -> str:
+    return "_".join((*section, field.name))
+
+
+def _option(section: tuple[str, ...], field: Field) -> Any:
+    """Typer is told of text only: one parser, and one kind of error, for flags and variables."""
+    flag, metavar = field.flag, _METAVARS.get(field.type)
+    hint: Any = str
+    if field.choices:
+        metavar = "<choice>"
+    elif field.type is bool:
+        hint, flag = bool, f"{flag}/--no-{flag.removeprefix('--')}"
+    elif field.is_list:
+        hint, metavar = list[str], "<text>"
+    panel = _PANELS[section[0]] if section else None
+    option = typer.Option(
+        flag, help=_help(field), metavar=metavar, show_default=False, rich_help_panel=panel
+    )
+    return Annotated[hint | None, option]
+
+
+def _help(field: Field) -> str:
+    choices = f" One of {', '.join(field.choices)}." if field.choices else ""
+    repeatable = " Repeatable." if field.is_list else ""
+    return f"{field.description}{choices}{repeatable} Default: {field.default_words}."
+
+
+def _with_parameters(
+    function: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
     # typer learns a command's options from its signature and its annotations.
-    parameters = {**own, **options}
-    with_options.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
-    with_options.__annotations__ = {name: p.annotation for name, p in parameters.items()}
-    return with_options
+    by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    function.__signature__ = inspect.Signature(by_keyword)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters}
+    return function

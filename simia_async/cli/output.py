@@ -76,10 +76,15 @@ async def _until_signalled(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
 
 def fail(error: SimiaError) -> NoReturn:
     """Print the sentence and exit: 3 if a child died, else 2."""
-    stderr.print(
-        f"[bold red]error:[/] {escape(printable(str(error)))}", soft_wrap=True, highlight=False
-    )
+    print_error(str(error))
     raise typer.Exit(EXIT_CHILD_FAILED if isinstance(error, ChildFailed) else EXIT_BAD_INPUT)
+
+
+def print_error(sentence: str) -> None:
+    """Say what is wrong, on standard error."""
+    stderr.print(
+        f"[bold red]error:[/] {escape(printable(sentence))}", soft_wrap=True, highlight=False
+    )
 
 
 def report(sentence: str) -> None:

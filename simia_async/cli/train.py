@@ -8,7 +8,7 @@ import typer
 from simia_async.api import adapters_directory
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show
-from simia_async.config import TINY, Endpoint, GrpoConfig, SftConfig
+from simia_async.config import GrpoConfig, SftConfig
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
 from simia_async.runs.sft import SftResult, run_sft
@@ -18,20 +18,18 @@ app = typer.Typer(no_args_is_help=True, help="Train a LoRA adapter: supervised, 
 
 
 @app.command()
+@options.takes_settings(SftConfig)
 def sft(
     data: Annotated[Path, typer.Option(help="Database of a generate run.")],
-    model: options.Model = TINY,
-    epochs: Annotated[int, typer.Option(help="Passes over the data.")] = 3,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Peak learning rate.")] = 4e-3,
     path: options.Run = None,
     out: options.Out = None,
-    seed: options.Seed = 0,
     as_json: AsJson = False,
+    *,
+    config: SftConfig,
 ) -> None:
     """LoRA fine-tuning on the kept trajectories of a run."""
 
     async def main() -> SftResult:
-        config = SftConfig(model=model, epochs=epochs, learning_rate=learning_rate, seed=seed)
         place = path or default_path("sft")
         with progress_bar("train sft", hidden=as_json) as bar:
 
@@ -57,44 +55,17 @@ def print_sft(result: SftResult) -> None:
 
 
 @app.command()
-@options.takes_simulator
+@options.takes_settings(GrpoConfig)
 def rl(
-    env: options.Env = "mini-retail",
-    model: options.Model = TINY,
-    adapter: Annotated[
-        str | None, typer.Option(help="Adapter to start from. Default: the base.")
-    ] = None,
-    steps: Annotated[int, typer.Option(help="GRPO steps.")] = 3,
-    groups: Annotated[int, typer.Option(help="Groups a step, one task each.")] = 8,
-    group_size: Annotated[int, typer.Option(help="Rollouts a group.")] = 8,
-    learning_rate: Annotated[float, typer.Option("--lr", help="Learning rate.")] = 1e-3,
-    max_turns: options.MaxTurns = 14,
-    max_tokens: options.MaxTokens = 110,
-    context: options.Context = 1024,
     path: options.Run = None,
     out: options.Out = None,
-    seed: options.Seed = 0,
     as_json: AsJson = False,
     *,
-    simulator: Endpoint,
+    config: GrpoConfig,
 ) -> None:
     """GRPO on rollouts in the simulated world (Simia-RL)."""
 
     async def main() -> RlResult:
-        config = GrpoConfig(
-            environment=env,
-            model=model,
-            adapter=adapter,
-            steps=steps,
-            groups=groups,
-            group_size=group_size,
-            learning_rate=learning_rate,
-            max_turns=max_turns,
-            max_tokens=max_tokens,
-            context=context,
-            seed=seed,
-            simulator=simulator,
-        )
         place = path or default_path("rl")
         with progress_bar("train rl", hidden=as_json) as bar:
 

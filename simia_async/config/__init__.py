@@ -1,6 +1,18 @@
-"""Settings of every kind of run, and of the endpoints they ask."""
+"""Settings of every kind of run, and of the endpoints they ask.
+
+fields      what a Struct of settings declares: types, bounds, help, flags
+endpoint, limits, settings
+            the Structs, with every default
+secrets     what looks like a key, so that it is refused and never echoed
+toml_file   reading a settings file, with lines
+sources     what file and environment give, and everything that is wrong with it
+resolve     default < file < `SIMIA_*` environment < flags or keywords
+document    settings written as TOML
+"""
 
 from simia_async.config.endpoint import SCRIPTED, Endpoint, Provider
+from simia_async.config.limits import Budget, StoreConfig
+from simia_async.config.resolve import configure, keywords_layer
 from simia_async.config.settings import (
     TINY,
     EvalConfig,
@@ -14,6 +26,7 @@ from simia_async.config.settings import (
 __all__ = [
     "SCRIPTED",
     "TINY",
+    "Budget",
     "Endpoint",
     "EvalConfig",
     "GenerateConfig",
@@ -22,4 +35,7 @@ __all__ = [
     "RolloutConfig",
     "RunKind",
     "SftConfig",
+    "StoreConfig",
+    "configure",
+    "keywords_layer",
 ]

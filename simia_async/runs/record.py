@@ -66,10 +66,12 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
 
 
 def _shapes_data(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without those that may change when a run goes on: how many are wanted, and
-    where, how hard, with which key and at what price the simulator is asked.
+    """The settings without those that may change when a run goes on: how many are wanted; where,
+    how hard, with which key and at what price the simulator is asked; what may be spent; how the
+    record is written.
     """
-    return {**settings, "n": None, "simulator": settings.get("simulator", {}).get("model")}
+    model = settings.get("simulator", {}).get("model")
+    return {**settings, "n": None, "simulator": model, "budget": None, "store": None}
 
 
 def _why(error: BaseException) -> str:
