@@ -9,7 +9,6 @@ import typer
 from simia_async.builtin.server.completions import ShowReasoning
 from simia_async.builtin.server.options import ServerOptions
 from simia_async.builtin.server.scripted import ScriptedServer
-from simia_async.cli.options import Seed
 from simia_async.cli.output import run, show
 
 
@@ -35,7 +34,7 @@ def scripted_server(
     ] = None,
     retry_after_s: Annotated[float, typer.Option(help="What the fault rate_limit asks for.")] = 1.0,
     slow_body_s: Annotated[float, typer.Option(help="How long the fault slow_body takes.")] = 1.0,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     log: Annotated[Path | None, typer.Option(help="Write a JSON line a request to it.")] = None,
     log_bodies: Annotated[bool, typer.Option(help="Whether what was asked is in the log.")] = True,
     api_key_env: Annotated[
