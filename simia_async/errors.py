@@ -11,6 +11,7 @@
     │   ├── EndpointUnavailable no connection, time-out, 5xx until the retry budget was spent
     │   ├── EndpointRefused     the endpoint understood and said no: 400, 401, 403, 404, 422
     │   └── BadReply            an answer that does not follow the protocol
+    ├── BudgetSpent             what is left of the budget is not enough to go on
     └── ChildFailed             the trainer, engine or simulator process ended
 
 A bad rollout is data, not a crash: inside a conversation these are caught, recorded with their
@@ -26,6 +27,7 @@ from simia_store.errors import SimiaError, StoreError
 
 __all__ = [
     "BadReply",
+    "BudgetSpent",
     "ChildFailed",
     "ConfigError",
     "EndpointError",
@@ -96,6 +98,10 @@ class BadReply(EndpointError):
     """The endpoint answered with something that does not follow the protocol."""
 
     outcome = "malformed"
+
+
+class BudgetSpent(SimiaError):
+    """One more unit of work would not fit the budget."""
 
 
 class ChildFailed(SimiaError):

@@ -94,6 +94,10 @@ async def test_a_run_of_other_settings_is_not_overwritten(tmp_path: Path) -> Non
     assert more.kept == more.simulated == 6
 
 
+def ended(reader: Reader) -> list[int]:
+    return [t.id for t in reader.trajectories() if t.status != TrajectoryStatus.RUNNING]
+
+
 def test_a_killed_run_goes_on_and_loses_nothing(tmp_path: Path) -> None:
     run = tmp_path / "g.db"
     command = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
@@ -105,15 +109,17 @@ def test_a_killed_run_goes_on_and_loses_nothing(tmp_path: Path) -> None:
         time.sleep(0.05)
         # Until the tables are there, there is nothing to read.
         with contextlib.suppress(StoreError), Reader(run) as reader:
-            before = [trajectory.id for trajectory in reader.trajectories()]
+            before = ended(reader)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with Reader(run) as reader:
         assert reader.run().status == RunStatus.RUNNING
-        before = [trajectory.id for trajectory in reader.trajectories()]
+        before = ended(reader)
         calls = sum(1 for _ in reader.calls())
+        in_flight = sum(1 for _ in reader.trajectories(status=TrajectoryStatus.RUNNING))
     assert len(before) == calls < 1500
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert f"at most {in_flight} calls were in flight and are made again" in again.stderr
     with Reader(run) as reader:
         after = [trajectory.id for trajectory in reader.trajectories()]
         assert set(before) <= set(after)

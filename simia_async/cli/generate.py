@@ -7,6 +7,7 @@ import typer
 
 from simia_async.cli import options
 from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, show
+from simia_async.clients import SpendingStatistics
 from simia_async.config import GenerateConfig
 from simia_async.errors import SimiaError
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
@@ -31,7 +32,7 @@ def generate(
         with progress_bar("generate", hidden=as_json) as bar:
 
             def show(p: GenerateProgress) -> None:
-                bar.update(p.kept, p.wanted, f"{p.rejected} rejected")
+                bar.update(p.kept, p.wanted, f"{p.rejected} rejected{cost_note(p.spending)}")
 
             place = path or default_path("generate")
             return await run_generate(config, place, report=report, on_progress=show)
@@ -53,9 +54,18 @@ def print_result(result: GenerateResult, wanted: int) -> None:
     show("simulated", result.simulated)
     for cause, count in result.rejected.most_common():
         show("rejected", f"{count} by {cause}")
-    short = "" if result.kept >= wanted else f" of {wanted} wanted: the attempts are used up"
+    why = "the budget is spent" if result.budget_spent else "the attempts are used up"
+    short = "" if result.kept >= wanted else f" of {wanted} wanted: {why}"
     show("kept", f"{result.kept}{short}")
     show("run", result.run)
+
+
+def cost_note(spending: SpendingStatistics) -> str:
+    """What was spent, and what it will come to; empty where prices are not known."""
+    if spending.spent_usd is None:
+        return ""
+    note = f", ${spending.spent_usd:.2f}"
+    return note + (f" of about ${spending.projected_usd:.2f}" if spending.projected_usd else "")
 
 
 def export(

@@ -24,6 +24,7 @@ from rich.progress import (
 from simia_store import printable
 
 from simia_async.errors import ChildFailed, SimiaError, single_error
+from simia_async.speed import run_fast
 
 stdout = Console()
 stderr = Console(stderr=True)
@@ -45,7 +46,7 @@ def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
     """
     try:
         with single_error():
-            return anyio.run(_until_signalled, main)
+            return run_fast(_until_signalled, main)
     except SimiaError as error:
         fail(error)
     except _Stopped:

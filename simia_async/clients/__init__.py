@@ -1,19 +1,19 @@
 """Clients of OpenAI-compatible endpoints: governed, retried, with a ledger of every attempt."""
 
-from simia_async.clients.budget import Budget, BudgetStatistics
 from simia_async.clients.chat import ChatClient, ChatReply, ChatStream, Completion
 from simia_async.clients.governor import GovernorStatistics
 from simia_async.clients.history import History
+from simia_async.clients.spending import Spending, SpendingStatistics
 from simia_async.clients.wire import Usage
 
 __all__ = [
-    "Budget",
-    "BudgetStatistics",
     "ChatClient",
     "ChatReply",
     "ChatStream",
     "Completion",
     "GovernorStatistics",
     "History",
+    "Spending",
+    "SpendingStatistics",
     "Usage",
 ]

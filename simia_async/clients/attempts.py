@@ -6,10 +6,10 @@ import msgspec
 from simia_store import CallRecord
 from yarl import URL
 
-from simia_async.clients.budget import Budget
 from simia_async.clients.governor import Governor, Outcome, Ticket
 from simia_async.clients.headers import read_quota
 from simia_async.clients.prices import Prices
+from simia_async.clients.spending import Spending
 from simia_async.clients.transport import Answer
 from simia_async.clients.wire import NO_USAGE, Usage
 from simia_async.errors import EndpointError
@@ -36,7 +36,7 @@ class Books(msgspec.Struct, frozen=True):
     endpoint: str
     governor: Governor
     prices: Prices | None
-    budget: Budget | None
+    spending: Spending
 
 
 class Attempt:
@@ -112,5 +112,4 @@ class Attempt:
             error=None if error is None else str(error),
         )
         request.ledger.append(record)
-        if books.budget is not None:
-            books.budget.charge(record)
+        books.spending.charge(record)

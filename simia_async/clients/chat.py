@@ -16,7 +16,6 @@ from yarl import URL
 
 from simia_async.clients.answers import Body, is_web_page, read_body, read_refusal
 from simia_async.clients.attempts import Attempt, Books, Request
-from simia_async.clients.budget import Budget
 from simia_async.clients.credentials import Credentials
 from simia_async.clients.dialect import Dialect
 from simia_async.clients.governor import Governor
@@ -24,6 +23,7 @@ from simia_async.clients.history import History
 from simia_async.clients.openai_errors import catchable
 from simia_async.clients.prices import Prices, prices_of
 from simia_async.clients.retries import Patience
+from simia_async.clients.spending import Spending
 from simia_async.clients.streaming import Assembly, read_chunks
 from simia_async.clients.transport import (
     AiohttpTransport,
@@ -42,7 +42,7 @@ from simia_async.clients.wire import (
     read_message,
     usage_of,
 )
-from simia_async.config import Endpoint
+from simia_async.config import Budget, Endpoint
 from simia_async.errors import BadReply, EndpointError, EndpointRefused, RateLimited
 from simia_async.messages import Message
 
@@ -78,12 +78,13 @@ class ChatClient:
         streams: AiohttpTransport,
         credentials: Credentials,
         prices: Prices | None,
-        budget: Budget | None,
+        spending: Spending,
     ) -> None:
         self.endpoint = endpoint
         self.prices = prices
+        self.spending = spending
         self.governor = Governor(endpoint)
-        self._books = Books(endpoint.base_url or "", self.governor, prices, budget)
+        self._books = Books(endpoint.base_url or "", self.governor, prices, spending)
         self._transport = transport
         self._streams = streams
         self._credentials = credentials
@@ -98,10 +99,10 @@ class ChatClient:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, endpoint: Endpoint, *, budget: Budget | None = None
+        cls, endpoint: Endpoint, *, spending: Spending | None = None
     ) -> AsyncIterator[Self]:
         """A client whose connections are closed on exit. What its calls cost is charged to
-        `budget`.
+        `spending`.
 
         Raises `UsageError` if the key cannot be one, or Entra is asked for and not installed.
         """
@@ -112,7 +113,9 @@ class ChatClient:
         streams = AiohttpTransport(endpoint.timeout_s, proxy)
         transport = streams if proxy else PooledTransport(origin, endpoint.timeout_s)
         try:
-            yield cls(endpoint, transport, streams, credentials, prices, budget)
+            yield cls(
+                endpoint, transport, streams, credentials, prices, spending or Spending(Budget())
+            )
         finally:
             await transport.close()
             await streams.close()

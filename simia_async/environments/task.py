@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import msgspec
+from simia_store import TaskRecord
 
 Split = Literal["train", "heldout"]
 
@@ -44,3 +45,7 @@ class Task(msgspec.Struct, frozen=True):
     check: Check
     needs_action: bool
     """True when doing nothing to the state is wrong."""
+
+    def as_record(self) -> TaskRecord:
+        """The task as a run keeps it."""
+        return TaskRecord(self.id, self.environment, self.split, msgspec.to_builtins(self))

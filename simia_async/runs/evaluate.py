@@ -1,23 +1,26 @@
 """Held-out evaluation, end to end: base and adapters play the same tasks."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import anyio
 import msgspec
 from simia_store import AdapterRecord, MetricRecord, Store
 
 from simia_async.builtin.task_source import tasks_of
 from simia_async.config import EvalConfig
 from simia_async.environments import Environment, Task, load_environment
+from simia_async.errors import BudgetSpent
 from simia_async.evaluation.shares import PolicyScore, score
 from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
 from simia_async.rollouts.groups import check_some_reward
 from simia_async.runs.policies import PolicyEngine
+from simia_async.runs.pulse import pulse, rollout_sources
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
+from simia_async.runs.spending import run_within
 from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
 
@@ -65,11 +68,12 @@ async def run_evaluate(
 
     async with (
         # First, so that a wrong key or host leaves no run behind.
-        connect_simulator(config.simulator, report) as simulator,
+        connect_simulator(config.simulator, config.budget, report) as simulator,
         record_run(path, "eval", config) as store,
         PolicyEngine.start(config.model, adapters, config.tasks, report) as engine,
+        pulse(store, rollout_sources(simulator, engine, store)),
     ):
-        await store.append(environment.as_record())
+        await store.append(environment.as_record(), *(task.as_record() for task in tasks))
         for version, adapter in adapters.items():
             await store.append(AdapterRecord(version, str(adapter), None, 0))
         world = Simulator(simulator, environment)
@@ -101,9 +105,14 @@ async def _play_all(
         outcomes.append(await run_rollout(task, environment, policy, simulator, place))
         count(outcomes[-1])
 
-    async with anyio.create_task_group() as group:
-        for index, task in enumerate(tasks):
-            group.start_soon(play, index, task)
+    conversations = [partial(play, index, task) for index, task in enumerate(tasks)]
+    played = await run_within(simulator.spending, conversations)
+    if played < len(tasks):
+        # Scores of fewer tasks could not be compared with the others.
+        raise BudgetSpent(
+            f"the budget is spent after {played} of {len(tasks)} conversations with "
+            f"{policy.model}; raise --max-cost-usd or --max-total-tokens, or lower --tasks"
+        )
     return outcomes
 
 

@@ -19,13 +19,15 @@ from simia_store import (
     TurnRecord,
 )
 
-from simia_async.clients import ChatClient
+from simia_async.clients import ChatClient, Spending, SpendingStatistics
 from simia_async.config import GenerateConfig
 from simia_async.environments import Environment, Seed, load_environment, load_seeds
 from simia_async.environments.seeds import declare_from_seeds, successful
 from simia_async.errors import BadReply, EndpointError, EndpointRefused, UsageError
+from simia_async.runs.pulse import pulse
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
+from simia_async.runs.spending import recall_spending
 from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
 from simia_async.synthesis.rules import Verdict, apply_rules, fingerprint
@@ -49,6 +51,8 @@ class GenerateResult(msgspec.Struct, frozen=True):
     simulated: int
     rejected: Counter[str]
     """How many trajectories each rule or failure kept out."""
+    budget_spent: bool
+    """Whether the run ended because one more trajectory would not fit the budget."""
 
 
 class GenerateProgress(msgspec.Struct, frozen=True):
@@ -57,6 +61,8 @@ class GenerateProgress(msgspec.Struct, frozen=True):
     kept: int
     rejected: int
     wanted: int
+    spending: SpendingStatistics
+    """Projected to the end of the run."""
 
 
 OnProgress = Callable[[GenerateProgress], None]
@@ -103,9 +109,12 @@ async def run_generate(
     material = read_material(config)
     async with (
         # First, so that a wrong key or host leaves no run behind.
-        connect_simulator(config.simulator, report) as client,
+        connect_simulator(config.simulator, config.budget, report) as client,
         record_run(path, "generate", config, may_continue=True) as store,
     ):
+        paid_again = await anyio.to_thread.run_sync(recall_spending, path, client.spending)
+        if paid_again is not None:
+            report(str(paid_again))
         return await _generate(config, material, path, client, store, on_progress)
 
 
@@ -117,12 +126,20 @@ async def _generate(
     store: Store,
     on_progress: OnProgress,
 ) -> GenerateResult:
-    synthesis = _Synthesis(
-        config, material, Simulator(client, material.environment), store, on_progress
-    )
+    spending = client.spending
+    simulator = Simulator(client, material.environment)
+    synthesis = _Synthesis(config, material, simulator, store, spending, on_progress)
     await store.append(material.environment.as_record())
     await anyio.to_thread.run_sync(synthesis.recall, path)
-    await synthesis.run()
+    async with pulse(
+        store,
+        {
+            "simulator": client.governor.statistics,
+            "spending": lambda: spending.statistics(config.n - synthesis.kept),
+            "writer": store.statistics,
+        },
+    ):
+        await synthesis.run()
     return GenerateResult(
         path,
         material.seeds_read,
@@ -130,6 +147,7 @@ async def _generate(
         synthesis.kept,
         len(synthesis.done),
         synthesis.rejected,
+        synthesis.budget_spent,
     )
 
 
@@ -142,17 +160,20 @@ class _Synthesis:
         material: Material,
         simulator: Simulator,
         store: Store,
+        spending: Spending,
         on_progress: OnProgress,
     ) -> None:
         self._config = config
         self._material = material
         self._simulator = simulator
         self._store = store
+        self._spending = spending
         self._on_progress = on_progress
         self._seen = {fingerprint(seed.messages) for seed in material.seeds}
         self._limit = math.ceil(config.n * ATTEMPTS_PER_KEPT)
         self._failures_in_a_row = 0
         self.kept = 0
+        self.budget_spent = False
         self.rejected: Counter[str] = Counter()
         self.done: set[int] = set()
 
@@ -160,8 +181,13 @@ class _Synthesis:
         """Take up what an earlier, cut-off session of this run has committed."""
         with Reader(path) as reader:
             for trajectory in reader.trajectories():
-                # What the endpoint failed at is asked again; its record is then written anew.
-                if trajectory.boundary != "simulator":
+                # What was cut off, and what the endpoint failed at, is asked again; its record is
+                # then written anew.
+                asked_again = (
+                    trajectory.status == TrajectoryStatus.RUNNING
+                    or trajectory.boundary == "simulator"
+                )
+                if not asked_again:
                     self._count(trajectory)
                     self._seen.add(str(trajectory.detail["fingerprint"]))
 
@@ -175,23 +201,39 @@ class _Synthesis:
                 while (
                     self.kept + in_flight < self._config.n
                     and in_flight < self._config.simulator.max_in_flight
+                    and self._spending.allows_another()
                     and (index := next(todo, None)) is not None
                 ):
+                    self._spending.begin()
                     group.start_soon(self._sample, index, finished_send)
                     in_flight += 1
-                self._on_progress(
-                    GenerateProgress(self.kept, self.rejected.total(), self._config.n)
-                )
+                self._tell()
                 if not in_flight:
                     break
                 await finished.receive()
+                self._spending.end()
                 in_flight -= 1
+        self.budget_spent = self.kept < self._config.n and not self._spending.allows_another()
+
+    def _tell(self) -> None:
+        wanted = self._config.n
+        spending = self._spending.statistics(wanted - self.kept)
+        self._on_progress(GenerateProgress(self.kept, self.rejected.total(), wanted, spending))
 
     async def _sample(self, index: int, finished: MemoryObjectSendStream[None]) -> None:
         seed = self._material.seeds[(index - 1) % len(self._material.seeds)]
         ledger: list[CallRecord] = []
         started = time.time()
         task_id = f"{seed.id}/{index}"
+        await self._store.append(
+            TrajectoryRecord(
+                index,
+                self._material.environment.name,
+                task_id,
+                TrajectoryStatus.RUNNING,
+                created_at=started,
+            )
+        )
         try:
             draft = await self._simulator.author(
                 seed, self._config.seed + index, ledger, trajectory_id=index

@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 from simia_store import Reader, RunRecord, RunStatus, Store, open_store
 
-from simia_async.config import RunKind
+from simia_async.config import GenerateConfig, RolloutConfig, RunKind, SftConfig
 from simia_async.errors import UsageError, single_error
 
 
@@ -23,7 +23,11 @@ def default_path(kind: RunKind) -> Path:
 
 @asynccontextmanager
 async def record_run(
-    path: Path, kind: RunKind, config: msgspec.Struct, *, may_continue: bool = False
+    path: Path,
+    kind: RunKind,
+    config: GenerateConfig | RolloutConfig | SftConfig,
+    *,
+    may_continue: bool = False,
 ) -> AsyncIterator[Store]:
     """Own the database at `path` and write the run's beginning and end.
 
@@ -33,7 +37,7 @@ async def record_run(
     # As they will be read back: JSON knows no tuples.
     settings = msgspec.json.decode(msgspec.json.encode(config))
     with single_error():
-        async with open_store(path) as store:
+        async with open_store(path, durable=config.store.durable) as store:
             before = await anyio.to_thread.run_sync(_earlier_run, path)
             if before is not None and not (
                 may_continue

@@ -7,25 +7,27 @@ before published.
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
-import anyio
 import msgspec
 from simia_store import AdapterRecord, MetricRecord, Store
 
 from simia_async.builtin.task_source import tasks_of
 from simia_async.config import GrpoConfig
 from simia_async.environments import Environment, Task, load_environment
-from simia_async.errors import ChildFailed
+from simia_async.errors import BudgetSpent, ChildFailed
 from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.conversation import Outcome, Placement, Policy
 from simia_async.rollouts.groups import check_some_reward, run_group
 from simia_async.runs.policies import PolicyEngine
+from simia_async.runs.pulse import pulse, rollout_sources
 from simia_async.runs.record import record_run
 from simia_async.runs.sft import TRAINER, check_unpublished, store_frame
 from simia_async.runs.simulators import connect_simulator
+from simia_async.runs.spending import run_within
 from simia_async.simulation import Simulator
 from simia_async.supervision.frames import Metrics, Published, TrainGrpo
 from simia_async.supervision.process import ChildProcess
@@ -49,6 +51,8 @@ class RlResult(msgspec.Struct, frozen=True):
     run: Path
     adapter: Path
     steps: list[RlStep]
+    budget_spent: bool
+    """Whether the run ended because one more group of rollouts would not fit the budget."""
 
 
 class RlProgress(msgspec.Struct, frozen=True):
@@ -83,14 +87,15 @@ async def run_rl(
     start = {1: check_adapter(Path(config.adapter))} if config.adapter else {}
     async with (
         # First, so that a wrong key or host leaves no run behind.
-        connect_simulator(config.simulator, report) as simulator,
+        connect_simulator(config.simulator, config.budget, report) as simulator,
         record_run(path, "rl", config) as store,
         PolicyEngine.start(
             config.model, start, config.groups * config.group_size, report
         ) as engine,
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
+        pulse(store, rollout_sources(simulator, engine, store)),
     ):
-        await store.append(environment.as_record())
+        await store.append(environment.as_record(), *(task.as_record() for task in tasks))
         for version, adapter in start.items():
             await store.append(AdapterRecord(version, str(adapter), None, 0))
         policy = engine.policy(config, renderer, version=max(start, default=0), temperature=1.0)
@@ -99,7 +104,7 @@ async def run_rl(
         published = Path()
         for step in range(1, config.steps + 1):
             started = time.monotonic()
-            outcomes = await _play_step(
+            outcomes, played = await _play_step(
                 config,
                 step,
                 tasks[(step - 1) * config.groups : step * config.groups],
@@ -109,6 +114,8 @@ async def run_rl(
                 store,
                 on_progress,
             )
+            if not played:
+                break
             check_some_reward(outcomes, f"step {step}")
             values = _measure(outcomes) | {"rollout_seconds": time.monotonic() - started}
             await store.append(*(MetricRecord(step, f"rollout/{k}", v) for k, v in values.items()))
@@ -126,7 +133,11 @@ async def run_rl(
             policy = msgspec.structs.replace(policy, version=version)
             steps.append(RlStep(step, version, values.get("reward_mean"), values | trained))
             on_step(steps[-1])
-        return RlResult(path, published, steps)
+            if played < config.groups:
+                break
+        if not steps:
+            raise BudgetSpent("the budget is spent before the first group of rollouts could begin")
+        return RlResult(path, published, steps, budget_spent=len(steps) < config.steps)
 
 
 async def _play_step(
@@ -138,33 +149,27 @@ async def _play_step(
     simulator: Simulator,
     store: Store,
     on_progress: Callable[[RlProgress], None],
-) -> list[Outcome]:
-    """All groups of a step at once."""
+) -> tuple[list[Outcome], int]:
+    """All groups of a step at once, as far as the budget goes; how many that were."""
     outcomes: list[Outcome] = []
-    total = config.groups * config.group_size
+    total = len(tasks) * config.group_size
 
     def count(outcome: Outcome) -> None:
         outcomes.append(outcome)
         on_progress(RlProgress(step, config.steps, len(outcomes), total))
 
-    async with anyio.create_task_group() as groups:
-        for index, task in enumerate(tasks):
-            group_id = (step - 1) * config.groups + index + 1
-            # Members of a group sample with seeds of their own; no two rollouts share one.
-            seed = (config.seed * 1_000_000 + group_id) * config.group_size
-            groups.start_soon(
-                run_group,
-                group_id,
-                step,
-                task,
-                config.group_size,
-                environment,
-                policy,
-                simulator,
-                Placement(store, seed=seed),
-                count,
-            )
-    return outcomes
+    def group_of(index: int, task: Task) -> Callable[[], Awaitable[None]]:
+        group_id = (step - 1) * config.groups + index + 1
+        # Members of a group sample with seeds of their own; no two rollouts share one.
+        seed = (config.seed * 1_000_000 + group_id) * config.group_size
+        place = Placement(store, seed=seed)
+        size = config.group_size
+        return partial(
+            run_group, group_id, step, task, size, environment, policy, simulator, place, count
+        )
+
+    groups = [group_of(index, task) for index, task in enumerate(tasks)]
+    return outcomes, await run_within(simulator.spending, groups)
 
 
 async def _train(

@@ -6,7 +6,7 @@ import json_repair
 import msgspec
 from simia_store import CallRecord
 
-from simia_async.clients import ChatClient
+from simia_async.clients import ChatClient, Spending
 from simia_async.environments import Environment, Seed, Task
 from simia_async.errors import BadReply
 from simia_async.messages import Message
@@ -23,6 +23,11 @@ class Simulator:
         self._client = client
         self._environment = environment
 
+    @property
+    def spending(self) -> Spending:
+        """What its calls are charged to."""
+        return self._client.spending
+
     async def user(
         self, task: Task, history: list[Message], ledger: list[CallRecord], trajectory_id: int
     ) -> UserReply:
@@ -32,7 +37,9 @@ class Simulator:
             "task": {"scenario": task.scenario},
             "history": history,
         }
-        return await self._ask("user", sections, UserReply, ledger, trajectory_id)
+        return await self._ask(
+            "user", sections, UserReply, ledger, trajectory_id, fresh=not history
+        )
 
     async def tool(
         self,
@@ -76,7 +83,9 @@ class Simulator:
             "tools": self._environment.tools,
             "seed": seed.messages,
         }
-        return await self._ask("author", sections, Draft, ledger, trajectory_id, seed=index)
+        return await self._ask(
+            "author", sections, Draft, ledger, trajectory_id, fresh=True, seed=index
+        )
 
     def _named(self, role: SimulatorRole, *, policy: bool = False) -> dict[str, Any]:
         named: dict[str, Any] = {"name": self._environment.name, "role": role}

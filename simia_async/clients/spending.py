@@ -3,9 +3,14 @@
 import msgspec
 from simia_store import CallRecord
 
+from simia_async.config import Budget
 
-class BudgetStatistics(msgspec.Struct, frozen=True, gc=False):
-    """What a screen shows of the budget. None: no limit, or not known."""
+_BLIND = 8
+"""Units that may be under way before one has ended and shown what a unit costs."""
+
+
+class SpendingStatistics(msgspec.Struct, frozen=True, gc=False):
+    """What a screen shows of what is spent. None: no limit, or not known."""
 
     spent_usd: float | None
     max_cost_usd: float | None
@@ -17,7 +22,7 @@ class BudgetStatistics(msgspec.Struct, frozen=True, gc=False):
     units_active: int
 
 
-class Budget:
+class Spending:
     """Counts every call, and says whether one more unit of work may begin.
 
     A unit is what is only useful as a whole: a trajectory to simulate, a group of rollouts. Units
@@ -25,13 +30,18 @@ class Budget:
     to fit.
     """
 
-    def __init__(self, max_cost_usd: float | None = None, max_tokens: int | None = None) -> None:
-        self.max_cost_usd = max_cost_usd
-        self.max_tokens = max_tokens
+    def __init__(self, budget: Budget) -> None:
+        self._max_cost_usd = budget.max_cost_usd
+        self._max_tokens = budget.max_tokens
         self._usd = 0.0
         self._tokens = 0
         self._priced = False
         self._done = self._active = 0
+
+    @property
+    def active(self) -> int:
+        """Units under way."""
+        return self._active
 
     def charge(self, call: CallRecord) -> None:
         """Count one attempt."""
@@ -49,11 +59,15 @@ class Budget:
 
     def allows_another(self) -> bool:
         """Whether one more unit may begin."""
+        if self._max_cost_usd is None and self._max_tokens is None:
+            return True
+        if self._done == 0:
+            return self._active < _BLIND
         ahead = self._active + 1
         usd, tokens = self._mean()
-        if self.max_cost_usd is not None and self._usd + ahead * usd > self.max_cost_usd:
+        if self._max_cost_usd is not None and self._usd + ahead * usd > self._max_cost_usd:
             return False
-        return self.max_tokens is None or self._tokens + ahead * tokens <= self.max_tokens
+        return self._max_tokens is None or self._tokens + ahead * tokens <= self._max_tokens
 
     def begin(self) -> None:
         """A unit begins."""
@@ -64,17 +78,17 @@ class Budget:
         self._active -= 1
         self._done += 1
 
-    def statistics(self, units_left: int | None = None) -> BudgetStatistics:
-        """The budget as it stands, and as it will if `units_left` more are like the others."""
+    def statistics(self, units_left: int | None = None) -> SpendingStatistics:
+        """Where it stands, and where it will if `units_left` more are like the others."""
         usd, tokens = self._mean()
         known = units_left is not None and self._done > 0
         left = units_left or 0
-        return BudgetStatistics(
+        return SpendingStatistics(
             spent_usd=self._usd if self._priced else None,
-            max_cost_usd=self.max_cost_usd,
+            max_cost_usd=self._max_cost_usd,
             projected_usd=self._usd + left * usd if known and self._priced else None,
             spent_tokens=self._tokens,
-            max_tokens=self.max_tokens,
+            max_tokens=self._max_tokens,
             projected_tokens=self._tokens + left * tokens if known else None,
             units_done=self._done,
             units_active=self._active,

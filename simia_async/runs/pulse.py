@@ -1,0 +1,60 @@
+"""What a run's governors, its writer and its spending say of themselves, written down now and then.
+
+Screens are in other processes: what is not in the store they cannot show.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+import msgspec
+from simia_store import StatisticsRecord, Store, StoreError
+
+from simia_async.clients import ChatClient
+from simia_async.runs.policies import PolicyEngine
+
+_EVERY_S = 2.0
+
+Sources = Mapping[str, Callable[[], msgspec.Struct]]
+"""Name of a source, and what asks it for its statistics."""
+
+
+def rollout_sources(simulator: ChatClient, engine: PolicyEngine, store: Store) -> Sources:
+    """What a run of rollouts has to say."""
+    return {
+        "policy": engine.client.governor.statistics,
+        "simulator": simulator.governor.statistics,
+        "spending": simulator.spending.statistics,
+        "writer": store.statistics,
+    }
+
+
+@asynccontextmanager
+async def pulse(store: Store, sources: Sources) -> AsyncIterator[None]:
+    """Sample `sources` as long as the context lasts, and once more at its end."""
+    last: dict[str, object] = {}
+
+    async def sample() -> None:
+        records = []
+        for name, ask in sources.items():
+            said = msgspec.to_builtins(ask())
+            if last.get(name) != said:
+                last[name] = said
+                records.append(StatisticsRecord(name, said))
+        # A full disk is told to those who have something to lose.
+        with suppress(StoreError):
+            await store.append(*records)
+
+    async def beat() -> None:
+        while True:
+            await anyio.sleep(_EVERY_S)
+            await sample()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(beat)
+        try:
+            yield
+        finally:
+            group.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await sample()
