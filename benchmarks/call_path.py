@@ -1,85 +1,54 @@
-"""Calls per CPU-second: our client, with limiter, ledger and store on, against `AsyncOpenAI`.
+"""(a) Calls per CPU-second: our call path, with governor, ledger and store on, against the others.
 
-Both ask the scripted simulator, in a process of its own, for the same small replies, in turns, in
-one run. Only this process's CPU time counts. Prints the median of the ratios.
+Every stack plays the same conversations against the same mock, in turns, each in a fresh process
+whose CPU time counts, all threads included. Prints medians, and the ratios of each round.
 """
 
-import asyncio
+import argparse
 import statistics
-import tempfile
-import time
+import sys
 from pathlib import Path
 
-import anyio
-import openai
-from simia_store import open_store
+from serving import mock, run_stack
 
-from simia_async.builtin.mini_retail import MINI_RETAIL
-from simia_async.builtin.templates import TEMPLATES, draw_task
-from simia_async.clients import ChatClient
-from simia_async.config import Endpoint
-from simia_async.environments import load_environment
-from simia_async.simulation import Simulator
-from simia_async.simulation.prompts import WORDS, compose
-from simia_async.supervision.service import run_service
-
-CALLS = 1500
-IN_FLIGHT = 64
-ROUNDS = 5
+STACKS = ("ours", "openai_async", "litellm_async", "openai_sync")
+SHAPES = {"small histories": (1000, 4, 1), "histories of 60 messages": (1000, 1, 60)}
+"""Conversations at once, calls each, messages that they begin with."""
 
 
-async def ours(base_url: str, directory: Path) -> None:
-    endpoint = Endpoint(base_url=base_url, model="m", api_key_env="", max_in_flight=IN_FLIGHT)
-    task = draw_task(MINI_RETAIL, TEMPLATES[0], 0, "train")
-    async with ChatClient.connect(endpoint) as client, open_store(directory / "b.db") as store:
-        simulator = Simulator(client, load_environment("mini-retail"))
-
-        async def call() -> None:
-            ledger = []
-            await simulator.user(task, [], ledger, 1)
-            await store.append(*ledger)
-
-        async with anyio.create_task_group() as group:
-            for _ in range(CALLS):
-                group.start_soon(call)
-
-
-async def theirs(base_url: str, _: Path) -> None:
-    task = draw_task(MINI_RETAIL, TEMPLATES[0], 0, "train")
-    sections = {
-        "environment": {"name": "mini-retail", "role": "user"},
-        "task": {"scenario": task.scenario},
-        "history": [],
-    }
-    messages = [
-        {"role": "system", "content": WORDS["user"]},
-        {"role": "user", "content": compose(sections)},
-    ]
-    slots = asyncio.Semaphore(IN_FLIGHT)
-    async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as client:
-
-        async def call() -> None:
-            async with slots:
-                await client.chat.completions.create(model="m", messages=messages)
-
-        await asyncio.gather(*(call() for _ in range(CALLS)))
-
-
-async def main() -> None:
-    rates: dict[str, list[float]] = {"ours": [], "AsyncOpenAI": []}
-    async with run_service("simulator", "simia_async.builtin.server", print) as service:
-        for _ in range(ROUNDS):
-            for name, calls in (("ours", ours), ("AsyncOpenAI", theirs)):
-                with tempfile.TemporaryDirectory() as directory:
-                    started = time.process_time()
-                    await calls(service.base_url, Path(directory))
-                    rates[name].append(CALLS / (time.process_time() - started))
-    ratios = [a / b for a, b in zip(*rates.values(), strict=True)]
-    for name, values in rates.items():
-        print(f"{name:12} {statistics.median(values):8.0f} calls per CPU-second (median)")
-    middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
-    print(f"ratio        {middle:8.2f} (median of {ROUNDS} rounds; {low:.2f}–{high:.2f})")
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--litellm-python", default=sys.executable)
+    arguments = parser.parse_args()
+    pythons = dict.fromkeys(STACKS, sys.executable)
+    pythons["litellm_async"] = arguments.litellm_python
+    stacks = STACKS
+    if not Path(arguments.litellm_python).exists():
+        raise SystemExit("no Python with litellm: see --litellm-python, or use `make bench`")
+    with mock() as server:
+        for title, shape in SHAPES.items():
+            rates: dict[str, list[float]] = {stack: [] for stack in stacks}
+            writer: list[float] = []
+            for _ in range(arguments.rounds):
+                for stack in stacks:
+                    result = run_stack(pythons[stack], stack, server.url, *shape)
+                    rates[stack].append(result["calls"] / result["cpu_s"])
+                    if "writer_s" in result:
+                        writer.append(result["writer_s"] / result["cpu_s"])
+            print(f"\n{title}: {shape[0]} conversations at once, {shape[1]} calls each\n")
+            print("| stack | calls per CPU-second | ours is |\n|---|---|---|")
+            for stack in stacks:
+                ratios = [a / b for a, b in zip(rates["ours"], rates[stack], strict=True)]
+                times = f"{statistics.median(ratios):.0f}× ({min(ratios):.0f}–{max(ratios):.0f})"
+                print(
+                    f"| {stack} | {statistics.median(rates[stack]):.0f} | "
+                    f"{'' if stack == 'ours' else times} |",
+                    flush=True,
+                )
+            share = statistics.median(writer)
+            print(f"\nThe store's writer took {share:.0%} of our CPU time here.")
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    main()
