@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
+import anyio
+import anyio.to_thread
 import msgspec
 
 from simia_store.errors import StoreError
@@ -54,8 +56,13 @@ class Database(aiosqlite.Connection):
         database = cls(lambda: _connect(path, durable=durable), iter_chunk_size=64)
         try:
             return await database  # type: ignore[return-value]
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: {_complaint(error)}") from error
+        except BaseException as error:
+            # Its thread still answers to this loop, which may not outlive our caller.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(database._thread.join)
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"{path}: {_complaint(error)}") from error
+            raise
 
     async def write(self, appends: Sequence[tuple[Record, ...]]) -> Written:
         """Write all appends in one transaction, or, if one of them spoils it, in one each."""

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+import zstandard
 
 from simia_store.compression import Decompressor
 from simia_store.errors import StoreError
@@ -154,13 +155,16 @@ class Reader:
 
     def metric_names(self) -> list[str]:
         """Names of the metrics that the run has."""
-        rows = self._database.execute("SELECT DISTINCT name FROM metrics ORDER BY name")
-        return [name for (name,) in rows]
+        return self._distinct("name", "metrics")
 
     def statistics(self) -> list[StatisticsRecord]:
         """What each limiter, queue and writer said of itself last."""
-        last = "id IN (SELECT max(id) FROM statistics GROUP BY source)"
-        return list(self._select(StatisticsRecord, last, order="source"))
+        last = "source = ? AND id = (SELECT max(id) FROM statistics WHERE source = ?)"
+        return [
+            sample
+            for source in self._distinct("source", "statistics")
+            for sample in self._select(StatisticsRecord, last, (source, source))
+        ]
 
     def adapters(self) -> list[AdapterRecord]:
         """Published adapters, oldest first."""
@@ -186,8 +190,36 @@ class Reader:
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
-        version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
-        return version
+        (version,) = self._one("PRAGMA data_version")
+        return int(version)
+
+    def row_counts(self) -> dict[str, int]:
+        """How many rows each table has, at a cost that does not grow with the run."""
+        counts = {"trajectories": sum(outcome.count for outcome in self.outcomes())}
+        for table in TABLES.values():
+            # Rows that only come are numbered from 1, and none ever goes.
+            how = "coalesce(max(id), 0)" if table.key is None else "count(*)"
+            if table.name not in counts:
+                (counts[table.name],) = self._one(f"SELECT {how} FROM {table.name}")
+        return {table.name: counts[table.name] for table in TABLES.values()}
+
+    def _distinct(self, column: str, table: str) -> list[str]:
+        """Values of an indexed column, each found by one step into the index."""
+        query = f"SELECT min({column}) FROM {table} WHERE {column} > ?"
+        values: list[str] = []
+        (value,) = self._one(f"SELECT min({column}) FROM {table}")
+        while value is not None:
+            values.append(value)
+            (value,) = self._one(query, (value,))
+        return values
+
+    def _one(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+        """The only row of an answer."""
+        try:
+            row: tuple[Any, ...] = self._database.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be read: {error}") from error
+        return row
 
     def _dictionary(self, number: int) -> bytes:
         query = "SELECT dictionary FROM dictionaries WHERE id = ?"
@@ -205,11 +237,14 @@ class Reader:
     ) -> Iterator[R]:
         columns = ", ".join(record_type.__struct_fields__)
         table = _UNTABLED.get(record_type) or TABLES[record_type].name
-        rows = self._database.execute(
-            f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order}", values
-        )
-        for row in rows:
-            yield from_row(record_type, row, self._decompressor)
+        query = f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order}"
+        try:
+            for row in self._database.execute(query, values):
+                yield from_row(record_type, row, self._decompressor)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be read: {error}") from error
+        except (msgspec.MsgspecError, zstandard.ZstdError) as error:
+            raise StoreError(f"{self.path}: damaged: a row of {table}: {error}") from error
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
