@@ -12,6 +12,7 @@ import zstandard
 from simia_store.compression import Decompressor
 from simia_store.errors import StoreError
 from simia_store.pages import Order, Page, page_query
+from simia_store.readonly import connect_to_read
 from simia_store.records import (
     AdapterRecord,
     CallRecord,
@@ -32,7 +33,7 @@ from simia_store.records import (
     UsageCount,
 )
 from simia_store.rows import from_row
-from simia_store.schema import SCHEMA_VERSION, TABLES, check_identity
+from simia_store.schema import TABLES
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -48,21 +49,8 @@ class Reader:
     """A read-only connection to a run. Raises `StoreError` if there is no such run."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise StoreError(f"{path}: no such run database")
         self.path = path
-        try:
-            self._database, version = _connect(path)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: not a run database: {error}") from error
-        if version != SCHEMA_VERSION:
-            self._database.close()
-            raise StoreError(
-                f"{path}: is empty; its run has not begun to write yet"
-                if version == 0
-                else f"{path}: was written by an older simia-async (schema {version}, this one "
-                f"reads {SCHEMA_VERSION}); bring it up to date with: simia runs upgrade {path}"
-            )
+        self._database = connect_to_read(path)
         self._decompressor = Decompressor(self._dictionary)
 
     def __enter__(self) -> Self:
@@ -193,6 +181,10 @@ class Reader:
         (version,) = self._one("PRAGMA data_version")
         return int(version)
 
+    def all(self, record_type: type[R]) -> Iterator[R]:
+        """Every record of a type, in the order of its table."""
+        return self._select(record_type)
+
     def row_counts(self) -> dict[str, int]:
         """How many rows each table has, at a cost that does not grow with the run."""
         counts = {"trajectories": sum(outcome.count for outcome in self.outcomes())}
@@ -243,27 +235,5 @@ class Reader:
                 yield from_row(record_type, row, self._decompressor)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot be read: {error}") from error
-        except (msgspec.MsgspecError, zstandard.ZstdError) as error:
+        except (msgspec.MsgspecError, zstandard.ZstdError, UnicodeError) as error:
             raise StoreError(f"{self.path}: damaged: a row of {table}: {error}") from error
-
-
-def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
-    """A read-only connection, and the schema version of what it reads."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    try:
-        return _checked(uri, path)
-    except sqlite3.OperationalError:
-        # A WAL database wants to write even to be read. Where it may not, and no log is left to
-        # read, the file alone is the whole run.
-        if path.with_name(path.name + "-wal").exists():
-            raise
-        return _checked(uri + "&immutable=1", path)
-
-
-def _checked(uri: str, path: Path) -> tuple[sqlite3.Connection, int]:
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    try:
-        return database, check_identity(database, path)
-    except BaseException:
-        database.close()
-        raise
