@@ -17,7 +17,6 @@ _USAGE_KEY = "role, endpoint, model, status"
 
 _ORPHANS = {
     "turns of a trajectory that is not there": ("turns", "trajectory_id", "trajectories"),
-    "calls of a trajectory that is not there": ("calls", "trajectory_id", "trajectories"),
     "facts of a trajectory that is not there": ("facts", "trajectory_id", "trajectories"),
     "facts of a group that is not there": ("facts", "group_id", "groups"),
     "trajectories of a group that is not there": ("trajectories", "group_id", "groups"),
@@ -59,6 +58,11 @@ _COUNTS = {
 }
 
 _NOTES = {
+    # The call on which a run gives up is kept, and the trajectory that it was for is not.
+    "calls of a trajectory that was not written": (
+        "SELECT count(*) FROM calls WHERE trajectory_id IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM trajectories WHERE id = calls.trajectory_id)"
+    ),
     "sessions that began before the one before them had ended (or the clock was set back)": (
         "SELECT count(*) FROM sessions AS later JOIN sessions AS earlier"
         " ON earlier.id = later.id - 1"

@@ -162,6 +162,10 @@ class Reader:
         """What other processes asked of the owner, oldest first."""
         return list(self._select(CommandRecord, order="id"))
 
+    def command(self, number: int) -> CommandRecord | None:
+        """One command, and what became of it."""
+        return next(self._select(CommandRecord, "id = ?", (number,), order="id"), None)
+
     def outcomes(self) -> list[OutcomeCount]:
         """How many trajectories stand how, and because of what."""
         return list(self._select(OutcomeCount, "count > 0", order="status, count DESC"))
