@@ -25,6 +25,13 @@ COMMANDS = (
     "train sft",
     "train rl",
     "eval",
+    "runs list",
+    "runs show",
+    "runs check",
+    "runs upgrade",
+    "runs compact",
+    "runs delete",
+    "runs stop",
 )
 
 

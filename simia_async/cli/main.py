@@ -2,7 +2,7 @@
 
 import typer
 
-from simia_async.cli import demo, evaluate, generate, report, train
+from simia_async.cli import demo, evaluate, generate, report, runs, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +15,7 @@ app.command("generate")(generate.generate)
 app.command("export")(generate.export)
 app.command("report")(report.report)
 app.add_typer(train.app, name="train")
+app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate.evaluate)
 
 

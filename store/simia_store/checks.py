@@ -11,6 +11,7 @@ from simia_store.reader import Reader
 from simia_store.readonly import connect_to_read
 from simia_store.records import CommandRecord, TurnRecord
 from simia_store.schema import TABLES
+from simia_store.standing import has_owner
 
 _CAUSE = "coalesce(rejected_by, boundary, stop_reason, '')"
 _USAGE_KEY = "role, endpoint, model, status"
@@ -102,7 +103,11 @@ def check(path: Path) -> Findings:
             notes = _counted(database, _NOTES) + _adapters_gone(database)
         except sqlite3.Error as error:
             raise StoreError(f"{path}: cannot be checked: {error}") from error
-    return Findings(problems + _unreadable_turns(path), notes)
+    with Reader(path) as reader:
+        if has_owner(reader.sessions()):
+            notes.append("a process owns it: this is what it held at one moment")
+        problems += _unreadable_turns(reader)
+    return Findings(problems, notes)
 
 
 def _damage(database: sqlite3.Connection) -> list[str]:
@@ -184,12 +189,11 @@ def _adapters_gone(database: sqlite3.Connection) -> list[str]:
     ]
 
 
-def _unreadable_turns(path: Path) -> list[str]:
+def _unreadable_turns(reader: Reader) -> list[str]:
     """The first turn whose payload is not what it should be, or whose dictionary is missing."""
-    with Reader(path) as reader:
-        try:
-            for _ in reader.all(TurnRecord):
-                pass
-        except StoreError as error:
-            return [str(error).removeprefix(f"{path}: ")]
+    try:
+        for _ in reader.all(TurnRecord):
+            pass
+    except StoreError as error:
+        return [str(error).removeprefix(f"{reader.path}: ")]
     return []

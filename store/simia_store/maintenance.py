@@ -77,6 +77,13 @@ def delete(path: Path) -> None:
             raise StoreError(f"{path}: cannot be deleted: {error.strerror}") from error
 
 
+def refuse_owned(path: Path) -> None:
+    """Raise `StoreError` if a process owns the run, or it is no run database."""
+    connect_to_any(path)[0].close()
+    with Ownership(path):
+        pass
+
+
 def beside(path: Path) -> list[Path]:
     """The files that together are a database."""
     return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
