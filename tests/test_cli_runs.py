@@ -57,17 +57,17 @@ def error_of(*arguments: object) -> str:
     return line
 
 
-def make(path: Path, *records: Any, run: RunRecord | None = None) -> Path:
-    """A run that nobody owns."""
-
-    async def write() -> None:
-        async with open_store(path) as store:
-            await store.append(run or RunRecord("r", "generate", {"n": 1}, RunStatus.DONE))
-            if records:
-                await store.append(*records)
-
-    asyncio.run(write())
+async def record(path: Path, *records: Any, run: RunRecord | None = None) -> Path:
+    """A run that nobody owns any more."""
+    async with open_store(path) as store:
+        await store.append(run or RunRecord("r", "generate", {"n": 1}, RunStatus.DONE))
+        if records:
+            await store.append(*records)
     return path
+
+
+def make(path: Path, *records: Any, run: RunRecord | None = None) -> Path:
+    return asyncio.run(record(path, *records, run=run))
 
 
 def changed(path: Path, *statements: str) -> Path:
@@ -107,7 +107,7 @@ def test_list_names_every_database_and_how_it_stands(tmp_path: Path) -> None:
     result = runs("list", tmp_path)
     assert result.exit_code == 0, result.output
     a, b, c, d, e = result.stdout.splitlines()[1:]
-    assert re.search(r"a\.db +generate +done +1/2 +0\.25 +[\d.]+ kB +\S+  1:02:05$", a)
+    assert re.search(r"a\.db +generate +done +1/2 +0\.25 +[\d.]+ kB +\S+ +1:02:05$", a)
     assert re.search(r"b\.db +rl +failed .* 0:00:01  no ␛\[31mroom$", b)
     assert re.search(r"c\.db +eval +cut off ", c)
     assert f"d.db  {' ' * 10}unreadable" in d
@@ -249,11 +249,15 @@ def test_delete_takes_runs_and_nothing_else(tmp_path: Path) -> None:
     other = changed(tmp_path / "b.db", "CREATE TABLE recipes (name TEXT)")
     (tmp_path / "c.lock").write_text("somebody's")
     (tmp_path / "c").write_text("x")
-    before = sorted(tmp_path.iterdir())
+    empty = tmp_path / "d.db"
+    empty.touch()
     assert "not of a simia-async run" in error_of("delete", "--yes", run, other)
     assert "not a run database" in error_of("delete", "--yes", tmp_path / "c")
     assert "no such run" in error_of("delete", "--yes", tmp_path / "none.db")
-    assert sorted(tmp_path.iterdir()) == before, "nothing is deleted before all were looked at"
+    assert "d.db: is empty" in error_of("delete", "--yes", empty)
+    assert run.exists(), "something was deleted before all were looked at"
+    assert other.exists()
+    assert empty.exists()
     assert (tmp_path / "c.lock").read_text() == "somebody's"
 
 
@@ -304,8 +308,9 @@ async def test_stop_waits_only_so_long(tmp_path: Path) -> None:
 async def test_an_owner_answers_what_it_does_not_know_and_what_is_not_its_own(
     tmp_path: Path,
 ) -> None:
-    path = make(tmp_path / "g.db", run=RunRecord("r", "generate", {}))
-    changed(path, "DELETE FROM runs")
+    path = tmp_path / "g.db"
+    async with open_store(path):
+        pass
     old = send_command(path, "stop")
     async with record_run(path, "generate", GenerateConfig()) as store:
         new = send_command(path, "dance")
@@ -323,12 +328,16 @@ async def test_an_owner_answers_what_it_does_not_know_and_what_is_not_its_own(
 
 async def test_a_stop_cancels_what_the_run_does(tmp_path: Path) -> None:
     path = tmp_path / "g.db"
-    with pytest.raises(RunStopped):
+
+    async def work() -> None:
         async with record_run(path, "generate", GenerateConfig()), anyio.create_task_group() as g:
             g.start_soon(anyio.sleep_forever)
-            number = send_command(path, "stop")
+            send_command(path, "stop")
+
+    with pytest.raises(RunStopped):
+        await work()
     with Reader(path) as reader:
-        assert reader.command(number).status == CommandStatus.DONE
+        assert reader.command(1).status == CommandStatus.DONE
         assert reader.run().status == RunStatus.STOPPED
 
 

@@ -66,7 +66,7 @@ def delete(path: Path) -> None:
     Raises `StoreError` if it is no run database or a process owns it.
     """
     real = path.resolve()
-    connect_to_any(path)[0].close()
+    _refuse_others(path)
     with Ownership(path):
         try:
             # The database first: half a log would be worse than no run. The lock last: until then
@@ -79,7 +79,7 @@ def delete(path: Path) -> None:
 
 def refuse_owned(path: Path) -> None:
     """Raise `StoreError` if a process owns the run, or it is no run database."""
-    connect_to_any(path)[0].close()
+    _refuse_others(path)
     with Ownership(path):
         pass
 
@@ -92,17 +92,21 @@ def beside(path: Path) -> list[Path]:
 @contextmanager
 def _owned(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to a run's database that nobody else owns."""
-    # Looked at before it is locked: nothing is put beside what is no run.
-    connection, version = connect_to_any(path)
-    connection.close()
-    if version == 0:
-        raise StoreError(f"{path}: is empty; no run has begun to write to it")
+    _refuse_others(path)
     with Ownership(path):
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as database:
                 yield database
         except sqlite3.Error as error:
             raise StoreError(f"{path}: {error}") from error
+
+
+def _refuse_others(path: Path) -> None:
+    """Raise `StoreError` if there is no run, before anything is put beside what lies there."""
+    database, version = connect_to_any(path)
+    database.close()
+    if version == 0:
+        raise StoreError(f"{path}: is empty; no run has begun to write to it")
 
 
 def _compress_turns(database: sqlite3.Connection) -> int:

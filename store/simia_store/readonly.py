@@ -38,7 +38,8 @@ def connect_to_any(path: Path) -> tuple[sqlite3.Connection, int]:
         except sqlite3.OperationalError:
             # A WAL database wants to write even to be read. Where it may not, and no log is left
             # to read, the file alone is the whole run.
-            if path.with_name(path.name + "-wal").exists():
+            log = path.with_name(path.name + "-wal")
+            if log.exists() and log.stat().st_size:
                 raise
             return _checked(uri + "&immutable=1", path)
     except sqlite3.Error as error:
