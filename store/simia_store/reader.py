@@ -11,7 +11,7 @@ import zstandard
 
 from simia_store.compression import Decompressor
 from simia_store.errors import StoreError
-from simia_store.pages import Order, Page, page_query
+from simia_store.pages import Order, Page, page_queries
 from simia_store.readonly import connect_to_read
 from simia_store.records import (
     AdapterRecord,
@@ -108,9 +108,11 @@ class Reader:
 
         Ordered by reward, those without one are left out.
         """
-        query, values = page_query(order, after, descending=descending, status=status)
-        rows = self._select(TrajectoryRecord, query.condition, values, query.order(limit + 1))
-        return Page.of(list(rows), limit)
+        rows: list[TrajectoryRecord] = []
+        for query in page_queries(order, after, descending=descending, status=status):
+            ordered = f"{query.order} LIMIT {limit + 1 - len(rows)}"
+            rows += self._select(TrajectoryRecord, query.condition, query.values, ordered)
+        return Page.of(rows, limit)
 
     def turns(self, trajectory_id: int) -> list[TurnRecord]:
         """Turns of one conversation, in order."""
@@ -122,8 +124,13 @@ class Reader:
         self, *, group_id: int | None = None, trajectory_id: int | None = None
     ) -> list[FactRecord]:
         """Facts of a group or of a rollout, in the order they came to be."""
-        condition = "group_id IS ? AND trajectory_id IS ?"
-        return list(self._select(FactRecord, condition, (group_id, trajectory_id), order="id"))
+        owners = {"group_id": group_id, "trajectory_id": trajectory_id}
+        # `IS ?` would be shorter, and SQLite would use no index for it.
+        condition = " AND ".join(
+            f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in owners.items()
+        )
+        values = tuple(value for value in owners.values() if value is not None)
+        return list(self._select(FactRecord, condition, values, order="id"))
 
     def groups(self, step: int) -> list[GroupRecord]:
         """Groups of one training step."""
@@ -138,8 +145,8 @@ class Reader:
         return list(self._select(CallRecord, "status != 'ok'", order=f"id DESC LIMIT {limit}"))
 
     def metrics(self, name: str) -> list[MetricRecord]:
-        """One metric over the run."""
-        return list(self._select(MetricRecord, "name = ?", (name,), order="id"))
+        """One metric over the steps of the run."""
+        return list(self._select(MetricRecord, "name = ?", (name,), order="step, id"))
 
     def metric_names(self) -> list[str]:
         """Names of the metrics that the run has."""
