@@ -4,6 +4,7 @@ import sqlite3
 import tempfile
 import time
 from contextlib import closing
+from operator import gt, lt
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,8 @@ def test_every_page_is_the_next_stretch_of_the_sorted_list(
                     rest = in_order(rows, order, descending, status)
                     if after is not None:
                         last = key_of(after, order)
-                        rest = [
-                            row
-                            for row in rest
-                            if (
-                                key_of(row, order) < last
-                                if descending
-                                else key_of(row, order) > last
-                            )
-                        ]
+                        beyond = lt if descending else gt
+                        rest = [row for row in rest if beyond(key_of(row, order), last)]
                     assert page.rows == rest[:limit]
                     assert page.more == (len(rest) > limit)
                     walked += [key_of(row, order) for row in page.rows]

@@ -57,9 +57,6 @@ def page_queries(
         return [PageQuery(f"{wanted} AND reward IS NOT NULL", values, by_reward)]
     # Most rewards are 0 or 1, and SQLite seeks by the first part of `(reward, id) > (?, ?)` only:
     # it would walk through all that have the same reward.
-    return [
-        PageQuery(
-            f"{wanted} AND reward = ? AND id {beyond} ?", (*values, after.reward, after.id), by_id
-        ),
-        PageQuery(f"{wanted} AND reward {beyond} ?", (*values, after.reward), by_reward),
-    ]
+    equal, tied = f"{wanted} AND reward = ? AND id {beyond} ?", (*values, after.reward, after.id)
+    unequal, others = f"{wanted} AND reward {beyond} ?", (*values, after.reward)
+    return [PageQuery(equal, tied, by_id), PageQuery(unequal, others, by_reward)]
