@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,8 +36,10 @@ class Ownership:
                 f"{database}: {path.name} beside it is a file of something else, and a run here "
                 "would overwrite it; name another database"
             )
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        # The lock holds without a name in it: on a full disk a run can still be deleted.
+        with suppress(OSError):
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
 
     def __enter__(self) -> Self:
@@ -66,6 +69,9 @@ def _locked(database: Path, path: Path) -> int:
             f"{database}: another process (pid {owner}) owns this run; wait for it to end "
             "or name another database"
         ) from None
+    except OSError as error:
+        os.close(fd)
+        raise StoreError(f"{database}: cannot be locked: {error.strerror}") from error
     return fd
 
 

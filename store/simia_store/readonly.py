@@ -35,12 +35,15 @@ def connect_to_any(path: Path) -> tuple[sqlite3.Connection, int]:
     try:
         try:
             return _checked(uri, path)
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             # A WAL database wants to write even to be read. Where it may not, and no log is left
             # to read, the file alone is the whole run.
             log = path.with_name(path.name + "-wal")
             if log.exists() and log.stat().st_size:
-                raise
+                raise StoreError(
+                    f"{path}: {error}; {log.name} beside it, left by an owner that was killed, can "
+                    "be read only in a directory that can be written; copy both there"
+                ) from error
             return _checked(uri + "&immutable=1", path)
     except sqlite3.Error as error:
         raise StoreError(f"{path}: not a run database: {error}") from error
