@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -145,10 +145,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.followed: dict[str, list[int]] = {"turns": [], "calls": [], "metrics": []}
 
     def teardown(self) -> None:
-        if self.owner is not None:
-            self._ended(None)
-        self.everything_adds_up()
-        self._directory.cleanup()
+        with self._directory, ExitStack() as stack:
+            if self.owner is not None:
+                stack.enter_context(self.owner.process)
+                stack.callback(self.owner.process.kill)
+                self._ended(None)
+            self.everything_adds_up()
 
     def _send(self, count: int) -> None:
         assert self.owner is not None
