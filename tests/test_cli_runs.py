@@ -122,6 +122,12 @@ def test_list_names_every_database_and_how_it_stands(tmp_path: Path) -> None:
     assert (lines[0]["good"], lines[0]["trajectories"], lines[0]["seconds"]) == (1, 2, 3725.0)
 
 
+def test_list_looks_into_directories_as_demo_makes_them(tmp_path: Path) -> None:
+    (tmp_path / "demo-1" / "adapters").mkdir(parents=True)
+    make(tmp_path / "demo-1" / "rl.db", run=RunRecord("r", "rl", {}, RunStatus.DONE))
+    assert re.search(r"^demo-1/rl\.db +rl +done", runs("list", tmp_path).stdout, re.MULTILINE)
+
+
 def test_list_of_nothing_and_of_no_directory(tmp_path: Path) -> None:
     assert "none in" in runs("list", tmp_path).stdout
     assert "/no/such: cannot be listed: No such file" in error_of("list", "/no/such")

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from simia_store import (
 )
 from simia_store.checks import Findings, check
 from simia_store.maintenance import compact, delete, upgrade
+from simia_store.ownership import Ownership
 from simia_store.schema import SCHEMA_VERSION, migrate
 
 from simia_async.builtin.author import retell
@@ -450,6 +452,28 @@ async def test_an_owned_run_is_left_alone_by_whatever_name_it_is_called(tmp_path
                     action(path)
         await store.append(MetricRecord(1, "still", 1.0))
     assert check(link).problems == []
+
+
+def test_there_is_one_owner_even_while_locks_are_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "run.db"
+    owners, most, owned = 0, 0, 0
+    until = time.monotonic() + 1
+
+    def own_and_delete() -> None:
+        nonlocal owners, most, owned
+        while time.monotonic() < until:
+            with suppress(StoreError), Ownership(path):
+                owners += 1
+                most, owned = max(most, owners), owned + 1
+                time.sleep(0)
+                owners -= 1
+                (tmp_path / "run.db.lock").unlink()
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(own_and_delete) for _ in range(4)]:
+            done.result()
+    assert owned > 100
+    assert most == 1
 
 
 def test_a_lock_file_of_something_else_is_not_overwritten(tmp_path: Path) -> None:

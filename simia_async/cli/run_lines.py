@@ -1,21 +1,36 @@
 """One line a run: what a database says of itself at a glance."""
 
-import sqlite3
 import time
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from simia_store import Reader, Standing, StoreError, TrajectoryStatus, standing, usage_by_role
+from simia_store import (
+    Reader,
+    Standing,
+    StoreError,
+    TrajectoryStatus,
+    printable,
+    standing,
+    usage_by_role,
+)
+
+from simia_async.cli.output import stdout
 
 _GOOD = (TrajectoryStatus.KEPT, TrajectoryStatus.SCORED)
 _SQLITE = b"SQLite format 3\0"
+
+
+_HEADINGS = ("run", "kind", "status", "good", "USD", "size", "started", "took")
+_NUMBERS = ("good", "USD", "size", "took")
 
 
 class RunLine(msgspec.Struct, frozen=True, kw_only=True):
     """What `simia runs list` shows of one database."""
 
     path: Path
+    name: str
+    """Its path in the directory that is listed."""
     bytes: int
     kind: str | None = None
     status: str
@@ -32,15 +47,17 @@ class RunLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_lines(directory: Path) -> list[RunLine]:
-    """The databases in a directory, oldest first, and then what is not a run.
-
-    Raises `StoreError` if it cannot be listed.
+    """The databases in a directory and in its directories, oldest first, and then what is not a
+    run. Raises `StoreError` if it cannot be listed.
     """
     try:
-        files = sorted(file for file in directory.iterdir() if _may_be_run(file))
+        entries = list(directory.iterdir())
+        # `simia demo` keeps the runs of its stages in a directory of their own.
+        entries += [file for entry in entries if entry.is_dir() for file in entry.iterdir()]
     except OSError as error:
         raise StoreError(f"{directory}: cannot be listed: {error.strerror}") from error
-    lines = [run_line(file) for file in files]
+    files = sorted(file for file in entries if _may_be_run(file))
+    lines = [run_line(file, str(file.relative_to(directory))) for file in files]
     return sorted(lines, key=lambda line: (line.started_at is None, line.started_at or ""))
 
 
@@ -57,31 +74,29 @@ def _may_be_run(file: Path) -> bool:
         return False
 
 
-def run_line(path: Path) -> RunLine:
+def run_line(path: Path, name: str) -> RunLine:
     """One run, or why there is none at `path`."""
-    size = _size(path)
+    line = RunLine(path=path, name=name, bytes=_size(path), status="unreadable")
     try:
-        return _read(path, size)
-    except (StoreError, sqlite3.Error) as error:
-        why = str(error).removeprefix(f"{path}: ")
-        return RunLine(path=path, bytes=size, status="unreadable", reason=why)
+        return _read(line)
+    except StoreError as error:
+        return msgspec.structs.replace(line, reason=str(error).removeprefix(f"{path}: "))
 
 
-def _read(path: Path, size: int) -> RunLine:
-    with Reader(path) as reader:
+def _read(line: RunLine) -> RunLine:
+    with Reader(line.path) as reader:
         run, sessions = reader.run(), reader.sessions()
         stands = standing(run, sessions)
         outcomes = reader.outcomes()
         costs = [role.cost_usd for role in usage_by_role(reader.usage())]
     if run is None:
-        return RunLine(path=path, bytes=size, status=stands)
+        return msgspec.structs.replace(line, status=stands)
     end: float | None = run.finished_at or time.time()
     if stands == Standing.CUT_OFF:
         end = sessions[-1].beat_at if sessions else None
     known = [cost for cost in costs if cost is not None]
-    return RunLine(
-        path=path,
-        bytes=size,
+    return msgspec.structs.replace(
+        line,
         kind=run.kind,
         status=stands,
         reason=run.reason,
@@ -101,3 +116,49 @@ def local_time(seconds: float) -> str:
 def _size(path: Path) -> int:
     files = (path, path.with_name(path.name + "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
+
+
+def print_lines(lines: list[RunLine]) -> None:
+    """Print them below each other; why one failed or cannot be read stands last."""
+    cells = [_HEADINGS, *map(_cells, lines)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row, reason in zip(cells, ["", *(line.reason or "" for line in lines)], strict=True):
+        padded = (
+            cell.rjust(width) if heading in _NUMBERS else cell.ljust(width)
+            for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
+        )
+        line = "  ".join((*padded, printable(reason).replace("\n", " "))).rstrip()
+        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _cells(line: RunLine) -> tuple[str, ...]:
+    return tuple(
+        printable(cell).replace("\n", " ")
+        for cell in (
+            line.name,
+            line.kind or "",
+            line.status,
+            f"{line.good}/{line.trajectories}" if line.trajectories else "",
+            "" if line.cost_usd is None else f"{line.cost_usd:.2f}",
+            size_text(line.bytes),
+            # The zone is that of the terminal.
+            (line.started_at or "")[:19],
+            "" if line.seconds is None else _duration(line.seconds),
+        )
+    )
+
+
+def size_text(count: int) -> str:
+    """A number of bytes for people."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

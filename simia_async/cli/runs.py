@@ -11,8 +11,8 @@ from simia_store import (
     STOP,
     CommandStatus,
     Reader,
+    Standing,
     has_owner,
-    printable,
     send_command,
     standing,
     wait_for_answer,
@@ -23,8 +23,8 @@ from simia_store.maintenance import delete as delete_run
 from simia_store.maintenance import refuse_owned
 from simia_store.maintenance import upgrade as upgrade_run
 
-from simia_async.cli.output import AsJson, fail, print_json, show, stdout
-from simia_async.cli.run_lines import RunLine, run_lines
+from simia_async.cli.output import AsJson, fail, print_json, show
+from simia_async.cli.run_lines import print_lines, run_lines, size_text
 from simia_async.cli.run_show import print_view, view
 from simia_async.errors import SimiaError, UsageError
 
@@ -36,9 +36,6 @@ Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Databases of
 
 EXIT_PROBLEMS = 1
 EXIT_NOT_STOPPED = 1
-
-_HEADINGS = ("run", "kind", "status", "good", "USD", "size", "started", "took")
-_NUMBERS = ("good", "USD", "size", "took")
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs, look after them, and stop one.")
 
@@ -55,7 +52,7 @@ def list_runs(
     if as_json:
         print_json(lines)
     elif lines:
-        _print_lines(lines)
+        print_lines(lines)
     else:
         show("runs", f"none in {directory}")
 
@@ -102,7 +99,7 @@ def compact(paths: Runs) -> None:
     for path in paths:
         done = _or_fail(compact_run, path)
         ratio = done.bytes_before / done.bytes_after
-        sizes = f"{_bytes(done.bytes_before)} → {_bytes(done.bytes_after)}"
+        sizes = f"{size_text(done.bytes_before)} → {size_text(done.bytes_after)}"
         show("compacted", f"{path}: {sizes}, {ratio:.1f} times smaller")
 
 
@@ -148,8 +145,7 @@ def stop(
 
 def _stop(path: Path, timeout_s: float) -> str | None:
     """The owner's answer; None if there is none yet."""
-    with Reader(path) as reader:
-        stands, owned = standing(reader.run(), reader.sessions()), has_owner(reader.sessions())
+    stands, owned = _seen(path)
     if not owned:
         raise UsageError(f"{path}: nobody owns this run ({stands}), so there is nothing to stop")
     command = wait_for_answer(path, send_command(path, STOP), timeout_s)
@@ -157,11 +153,17 @@ def _stop(path: Path, timeout_s: float) -> str | None:
         raise UsageError(f"{path}: its owner refused to stop: {command.answer}")
     if command.status == CommandStatus.DONE:
         return command.answer
-    with Reader(path) as reader:
-        stands, owned = standing(reader.run(), reader.sessions()), has_owner(reader.sessions())
+    stands, owned = _seen(path)
     if not owned:
         raise UsageError(f"{path}: its owner ended before it saw the command; the run is {stands}")
     return None
+
+
+def _seen(path: Path) -> tuple[Standing, bool]:
+    """How the run stands, and whether somebody owns it."""
+    with Reader(path) as reader:
+        sessions = reader.sessions()
+        return standing(reader.run(), sessions), has_owner(sessions)
 
 
 def _goes_with(path: Path, adapters: bool) -> list[Path]:
@@ -198,47 +200,3 @@ def _or_fail(action: Callable[P, R], *arguments: P.args, **options: P.kwargs) ->
         return action(*arguments, **options)
     except SimiaError as error:
         fail(error)
-
-
-def _print_lines(lines: list[RunLine]) -> None:
-    cells = [_HEADINGS, *map(_cells, lines)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row, reason in zip(cells, ["", *(line.reason or "" for line in lines)], strict=True):
-        padded = (
-            cell.rjust(width) if heading in _NUMBERS else cell.ljust(width)
-            for heading, cell, width in zip(_HEADINGS, row, widths, strict=True)
-        )
-        line = "  ".join((*padded, printable(reason).replace("\n", " "))).rstrip()
-        stdout.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _cells(line: RunLine) -> tuple[str, ...]:
-    return tuple(
-        printable(cell).replace("\n", " ")
-        for cell in (
-            line.path.name,
-            line.kind or "",
-            line.status,
-            f"{line.good}/{line.trajectories}" if line.trajectories else "",
-            "" if line.cost_usd is None else f"{line.cost_usd:.2f}",
-            _bytes(line.bytes),
-            # The zone is that of the terminal.
-            (line.started_at or "")[:19],
-            "" if line.seconds is None else _duration(line.seconds),
-        )
-    )
-
-
-def _bytes(count: int) -> str:
-    amount, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if amount < 1000:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
