@@ -33,6 +33,13 @@ COMMANDS = (
     "config show",
     "config check",
     "config init",
+    "runs list",
+    "runs show",
+    "runs check",
+    "runs upgrade",
+    "runs compact",
+    "runs delete",
+    "runs stop",
 )
 
 

@@ -12,7 +12,8 @@
     │   ├── EndpointRefused     the endpoint understood and said no: 400, 401, 403, 404, 422
     │   └── BadReply            an answer that does not follow the protocol
     ├── BudgetSpent             what is left of the budget is not enough to go on
-    └── ChildFailed             the trainer, engine or simulator process ended
+    ├── ChildFailed             the trainer, engine or simulator process ended
+    └── RunStopped              another process asked the run to end (exit code 130)
 
 A bad rollout is data, not a crash: inside a conversation these are caught, recorded with their
 boundary and counted. They reach a user only when the run itself cannot go on.
@@ -35,6 +36,7 @@ __all__ = [
     "EndpointUnavailable",
     "RateLimited",
     "RenderError",
+    "RunStopped",
     "SimiaError",
     "StoreError",
     "UnknownModel",
@@ -106,6 +108,10 @@ class BudgetSpent(SimiaError):
 
 class ChildFailed(SimiaError):
     """A child process ended before its work was done."""
+
+
+class RunStopped(SimiaError):
+    """Another process asked the run to end before it was done; what was committed stays."""
 
 
 @contextmanager

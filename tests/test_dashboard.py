@@ -70,9 +70,20 @@ async def test_it_follows_a_live_run_and_does_not_interpret_its_text(tmp_path: P
     feed.close()
 
 
-async def write_reason(path: Path, reason: str) -> None:
+async def test_a_stopped_run_is_not_a_failed_one(tmp_path: Path) -> None:
+    path = tmp_path / "rl.db"
+    await write(path)
+    feed = Feed(path)
+    async with Dashboard(feed, path).run_test(size=(100, 30)) as pilot:
+        await write_reason(path, "stopped by `simia runs stop`", RunStatus.STOPPED)
+        await shown_with(pilot, "■")
+        assert "rl run · stopped" in str(pilot.app.query_one("#headline", Static).render())
+    feed.close()
+
+
+async def write_reason(path: Path, reason: str, status: RunStatus = RunStatus.FAILED) -> None:
     async with open_store(path) as store:
-        await store.append(RunRecord("r", "rl", {}, status=RunStatus.FAILED, reason=reason))
+        await store.append(RunRecord("r", "rl", {}, status=status, reason=reason))
 
 
 def test_what_is_no_run_is_told(

@@ -2,7 +2,16 @@
 
 import typer
 
-from simia_async.cli import config, demo, evaluate, generate, report, scripted_server, train
+from simia_async.cli import (
+    config,
+    demo,
+    evaluate,
+    generate,
+    report,
+    runs,
+    scripted_server,
+    train,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +24,7 @@ app.command("generate")(generate.generate)
 app.command("export")(generate.export)
 app.command("report")(report.report)
 app.add_typer(train.app, name="train")
+app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate.evaluate)
 app.command("scripted-server")(scripted_server.scripted_server)
 app.add_typer(config.app, name="config")

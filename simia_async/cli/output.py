@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from simia_store import printable
 
-from simia_async.errors import ChildFailed, SimiaError, single_error
+from simia_async.errors import ChildFailed, RunStopped, SimiaError, single_error
 from simia_async.speed import run_fast
 
 stdout = Console()
@@ -47,11 +47,13 @@ def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
     try:
         with single_error():
             return run_fast(_until_signalled, main)
+    except RunStopped as stop:
+        stderr.print(f"{stop}; what was committed stays")
     except SimiaError as error:
         fail(error)
     except _Stopped:
         stderr.print("stopped; what was committed stays")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    raise typer.Exit(EXIT_INTERRUPTED)
 
 
 class _Stopped(Exception):

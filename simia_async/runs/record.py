@@ -13,7 +13,8 @@ import msgspec
 from simia_store import Reader, RunRecord, RunStatus, Store, open_store
 
 from simia_async.config import GenerateConfig, RolloutConfig, RunKind, SftConfig
-from simia_async.errors import UsageError, single_error
+from simia_async.errors import RunStopped, UsageError, single_error
+from simia_async.runs.obedience import last_answers, obey
 
 
 def default_path(kind: RunKind) -> Path:
@@ -32,7 +33,7 @@ async def record_run(
     """Own the database at `path` and write the run's beginning and end.
 
     With `may_continue`, a run of the same configuration goes on. Raises `UsageError` if there is
-    another run at `path` already.
+    another run at `path` already, and `RunStopped` if another process asks for the run's end.
     """
     # As they will be read back: JSON knows no tuples.
     settings = msgspec.json.decode(msgspec.json.encode(config))
@@ -55,18 +56,21 @@ async def record_run(
             )
             await store.append(run)
             try:
-                yield store
+                async with obey(store):
+                    yield store
             except BaseException as error:
-                await _end(store, run, RunStatus.FAILED, _why(error))
+                stopped = isinstance(error, RunStopped | anyio.get_cancelled_exc_class())
+                status = RunStatus.STOPPED if stopped else RunStatus.FAILED
+                await _end(store, run, status, _why(error))
                 raise
             await _end(store, run, RunStatus.DONE, None)
 
 
 async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | None) -> None:
+    """The run's last line, and with it the answers that others wait for."""
     with anyio.CancelScope(shield=True):
-        await store.append(
-            msgspec.structs.replace(run, status=status, reason=reason, finished_at=time.time())
-        )
+        run = msgspec.structs.replace(run, status=status, reason=reason, finished_at=time.time())
+        await store.append(run, *last_answers(await store.waiting_commands(), status))
 
 
 def _shapes_data(settings: dict[str, Any]) -> dict[str, Any]:

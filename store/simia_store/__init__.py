@@ -1,6 +1,6 @@
 """The record of a run: one SQLite database, one owner that writes, any number of readers."""
 
-from simia_store.commands import send_command
+from simia_store.commands import STOP, send_command, wait_for_answer
 from simia_store.errors import SimiaError, StoreError
 from simia_store.pages import Order, Page
 from simia_store.printable import printable
@@ -26,10 +26,12 @@ from simia_store.records import (
     TurnRecord,
     UsageCount,
 )
+from simia_store.standing import Standing, has_owner, is_alive, standing
 from simia_store.usage import RoleUsage, usage_by_role
 from simia_store.writer import Store, WriterStatistics, open_store
 
 __all__ = [
+    "STOP",
     "AdapterRecord",
     "CallRecord",
     "CommandRecord",
@@ -48,6 +50,7 @@ __all__ = [
     "RunStatus",
     "SessionRecord",
     "SimiaError",
+    "Standing",
     "StatisticsRecord",
     "Store",
     "StoreError",
@@ -57,8 +60,12 @@ __all__ = [
     "TurnRecord",
     "UsageCount",
     "WriterStatistics",
+    "has_owner",
+    "is_alive",
     "open_store",
     "printable",
     "send_command",
+    "standing",
     "usage_by_role",
+    "wait_for_answer",
 ]

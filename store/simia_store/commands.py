@@ -10,9 +10,14 @@ import msgspec
 
 from simia_store.errors import StoreError
 from simia_store.reader import Reader
-from simia_store.records import CommandStatus
+from simia_store.records import CommandRecord, CommandStatus
+from simia_store.standing import has_owner
+
+STOP = "stop"
+"""End the run politely, its record's last line included."""
 
 _TIMEOUT_S = 30.0
+_LOOK_EVERY_S = 0.1
 
 
 def send_command(path: Path, name: str, **arguments: Any) -> int:
@@ -32,3 +37,22 @@ def send_command(path: Path, name: str, **arguments: Any) -> int:
             return cursor.lastrowid
     except sqlite3.Error as error:
         raise StoreError(f"{path}: the command cannot be left: {error}") from error
+
+
+def wait_for_answer(path: Path, number: int, timeout_s: float) -> CommandRecord:
+    """The command, answered; or still waiting, if its time is over or its owner is gone.
+
+    Raises `StoreError` if there is no such run or no such command.
+    """
+    until = time.monotonic() + timeout_s
+    with Reader(path) as reader:
+        while True:
+            # Asked first: an owner's last words are answers.
+            owned = has_owner(reader.sessions())
+            command = reader.command(number)
+            if command is None:
+                raise StoreError(f"{path}: holds no command {number}")
+            answered = command.status != CommandStatus.WAITING
+            if answered or not owned or time.monotonic() >= until:
+                return command
+            time.sleep(_LOOK_EVERY_S)

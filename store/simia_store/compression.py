@@ -35,21 +35,20 @@ class Decompressor:
 
 
 class Compressor:
-    """Compresses payloads like the samples it was trained on.
+    """Compresses payloads like the samples it was trained on, with a dictionary of this number.
 
     Without enough samples to train on it compresses each payload for itself.
     """
 
-    def __init__(self, samples: Sequence[bytes]) -> None:
+    def __init__(self, samples: Sequence[bytes], number: int) -> None:
         self.dictionary: bytes | None = None
-        self.dictionary_id = 0
         trained = None
         try:
-            trained = zstandard.train_dictionary(_DICTIONARY_BYTES, list(samples))
+            trained = zstandard.train_dictionary(_DICTIONARY_BYTES, list(samples), dict_id=number)
         except zstandard.ZstdError:
             pass  # too few samples, or too small
         else:
-            self.dictionary, self.dictionary_id = trained.as_bytes(), trained.dict_id()
+            self.dictionary = trained.as_bytes()
         self._zstd = zstandard.ZstdCompressor(level=_LEVEL, dict_data=trained)
 
     def compress(self, payload: bytes) -> bytes:

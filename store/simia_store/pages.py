@@ -27,37 +27,36 @@ class Page(msgspec.Struct, Generic[R], frozen=True):
 
 
 class PageQuery(msgspec.Struct, frozen=True):
-    """The part of a query that makes it a page."""
+    """Part of a page: which rows, and in which order."""
 
     condition: str
-    columns: str
-    direction: str
-
-    def order(self, limit: int) -> str:
-        """What stands after ORDER BY."""
-        return f"{self.columns.replace(',', f' {self.direction},')} {self.direction} LIMIT {limit}"
+    values: tuple[Any, ...]
+    order: str
 
 
-def page_query(
+def page_queries(
     order: Order,
     after: TrajectoryRecord | None,
     *,
     descending: bool,
     status: TrajectoryStatus | None,
-) -> tuple[PageQuery, tuple[Any, ...]]:
-    """The query of the trajectories that come after `after`, and its values."""
-    conditions: list[str] = []
-    values: list[Any] = []
-    columns = "id" if order == "id" else "reward, id"
-    if order == "reward":
-        conditions.append("reward IS NOT NULL")
-    if status is not None:
-        conditions.append("status = ?")
-        values.append(status)
-    if after is not None:
-        key = [after.id] if order == "id" else [after.reward, after.id]
-        marks = ", ".join("?" * len(key))
-        conditions.append(f"({columns}) {'<' if descending else '>'} ({marks})")
-        values += key
-    query = PageQuery(" AND ".join(conditions) or "1", columns, "DESC" if descending else "ASC")
-    return query, tuple(values)
+) -> list[PageQuery]:
+    """Queries whose rows, one query after the other, are the trajectories that come after one."""
+    direction, beyond = ("DESC", "<") if descending else ("ASC", ">")
+    by_id = f"id {direction}"
+    if order == "id":
+        wanted, values = ("1", ()) if status is None else ("status = ?", (status,))
+        if after is not None:
+            wanted, values = f"{wanted} AND id {beyond} ?", (*values, after.id)
+        return [PageQuery(wanted, values, by_id)]
+    # With the plus SQLite leaves the index of statuses alone: few have rewards and another status,
+    # and those who have not would have to be sorted.
+    wanted, values = ("1", ()) if status is None else ("+status = ?", (status,))
+    by_reward = f"reward {direction}, {by_id}"
+    if after is None:
+        return [PageQuery(f"{wanted} AND reward IS NOT NULL", values, by_reward)]
+    # Most rewards are 0 or 1, and SQLite seeks by the first part of `(reward, id) > (?, ?)` only:
+    # it would walk through all that have the same reward.
+    equal, tied = f"{wanted} AND reward = ? AND id {beyond} ?", (*values, after.reward, after.id)
+    unequal, others = f"{wanted} AND reward {beyond} ?", (*values, after.reward)
+    return [PageQuery(equal, tied, by_id), PageQuery(unequal, others, by_reward)]

@@ -7,10 +7,12 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import msgspec
+import zstandard
 
 from simia_store.compression import Decompressor
 from simia_store.errors import StoreError
-from simia_store.pages import Order, Page, page_query
+from simia_store.pages import Order, Page, page_queries
+from simia_store.readonly import connect_to_read
 from simia_store.records import (
     AdapterRecord,
     CallRecord,
@@ -31,7 +33,7 @@ from simia_store.records import (
     UsageCount,
 )
 from simia_store.rows import from_row
-from simia_store.schema import SCHEMA_VERSION, TABLES, check_identity
+from simia_store.schema import TABLES
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -47,21 +49,8 @@ class Reader:
     """A read-only connection to a run. Raises `StoreError` if there is no such run."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise StoreError(f"{path}: no such run database")
         self.path = path
-        try:
-            self._database, version = _connect(path)
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: not a run database: {error}") from error
-        if version != SCHEMA_VERSION:
-            self._database.close()
-            raise StoreError(
-                f"{path}: is empty; its run has not begun to write yet"
-                if version == 0
-                else f"{path}: was written by an older simia-async (schema {version}, this one "
-                f"reads {SCHEMA_VERSION}); bring it up to date with: simia runs upgrade {path}"
-            )
+        self._database = connect_to_read(path)
         self._decompressor = Decompressor(self._dictionary)
 
     def __enter__(self) -> Self:
@@ -119,9 +108,11 @@ class Reader:
 
         Ordered by reward, those without one are left out.
         """
-        query, values = page_query(order, after, descending=descending, status=status)
-        rows = self._select(TrajectoryRecord, query.condition, values, query.order(limit + 1))
-        return Page.of(list(rows), limit)
+        rows: list[TrajectoryRecord] = []
+        for query in page_queries(order, after, descending=descending, status=status):
+            ordered = f"{query.order} LIMIT {limit + 1 - len(rows)}"
+            rows += self._select(TrajectoryRecord, query.condition, query.values, ordered)
+        return Page.of(rows, limit)
 
     def turns(self, trajectory_id: int) -> list[TurnRecord]:
         """Turns of one conversation, in order."""
@@ -133,8 +124,13 @@ class Reader:
         self, *, group_id: int | None = None, trajectory_id: int | None = None
     ) -> list[FactRecord]:
         """Facts of a group or of a rollout, in the order they came to be."""
-        condition = "group_id IS ? AND trajectory_id IS ?"
-        return list(self._select(FactRecord, condition, (group_id, trajectory_id), order="id"))
+        owners = {"group_id": group_id, "trajectory_id": trajectory_id}
+        # `IS ?` would be shorter, and SQLite would use no index for it.
+        condition = " AND ".join(
+            f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in owners.items()
+        )
+        values = tuple(value for value in owners.values() if value is not None)
+        return list(self._select(FactRecord, condition, values, order="id"))
 
     def groups(self, step: int) -> list[GroupRecord]:
         """Groups of one training step."""
@@ -149,18 +145,21 @@ class Reader:
         return list(self._select(CallRecord, "status != 'ok'", order=f"id DESC LIMIT {limit}"))
 
     def metrics(self, name: str) -> list[MetricRecord]:
-        """One metric over the run."""
-        return list(self._select(MetricRecord, "name = ?", (name,), order="id"))
+        """One metric over the steps of the run."""
+        return list(self._select(MetricRecord, "name = ?", (name,), order="step, id"))
 
     def metric_names(self) -> list[str]:
         """Names of the metrics that the run has."""
-        rows = self._database.execute("SELECT DISTINCT name FROM metrics ORDER BY name")
-        return [name for (name,) in rows]
+        return self._distinct("name", "metrics")
 
     def statistics(self) -> list[StatisticsRecord]:
         """What each limiter, queue and writer said of itself last."""
-        last = "id IN (SELECT max(id) FROM statistics GROUP BY source)"
-        return list(self._select(StatisticsRecord, last, order="source"))
+        last = "source = ? AND id = (SELECT max(id) FROM statistics WHERE source = ?)"
+        return [
+            sample
+            for source in self._distinct("source", "statistics")
+            for sample in self._select(StatisticsRecord, last, (source, source))
+        ]
 
     def adapters(self) -> list[AdapterRecord]:
         """Published adapters, oldest first."""
@@ -169,6 +168,10 @@ class Reader:
     def commands(self) -> list[CommandRecord]:
         """What other processes asked of the owner, oldest first."""
         return list(self._select(CommandRecord, order="id"))
+
+    def command(self, number: int) -> CommandRecord | None:
+        """One command, and what became of it."""
+        return next(self._select(CommandRecord, "id = ?", (number,), order="id"), None)
 
     def outcomes(self) -> list[OutcomeCount]:
         """How many trajectories stand how, and because of what."""
@@ -186,8 +189,40 @@ class Reader:
 
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
-        version: int = self._database.execute("PRAGMA data_version").fetchone()[0]
-        return version
+        (version,) = self._one("PRAGMA data_version")
+        return int(version)
+
+    def all(self, record_type: type[R]) -> Iterator[R]:
+        """Every record of a type, in the order of its table."""
+        return self._select(record_type)
+
+    def row_counts(self) -> dict[str, int]:
+        """How many rows each table has, at a cost that does not grow with the run."""
+        counts = {"trajectories": sum(outcome.count for outcome in self.outcomes())}
+        for table in TABLES.values():
+            # Rows that only come are numbered from 1, and none ever goes.
+            how = "coalesce(max(id), 0)" if table.key is None else "count(*)"
+            if table.name not in counts:
+                (counts[table.name],) = self._one(f"SELECT {how} FROM {table.name}")
+        return {table.name: counts[table.name] for table in TABLES.values()}
+
+    def _distinct(self, column: str, table: str) -> list[str]:
+        """Values of an indexed column, each found by one step into the index."""
+        query = f"SELECT min({column}) FROM {table} WHERE {column} > ?"
+        values: list[str] = []
+        (value,) = self._one(f"SELECT min({column}) FROM {table}")
+        while value is not None:
+            values.append(value)
+            (value,) = self._one(query, (value,))
+        return values
+
+    def _one(self, query: str, values: tuple[Any, ...] = ()) -> tuple[Any, ...]:
+        """The only row of an answer."""
+        try:
+            row: tuple[Any, ...] = self._database.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be read: {error}") from error
+        return row
 
     def _dictionary(self, number: int) -> bytes:
         query = "SELECT dictionary FROM dictionaries WHERE id = ?"
@@ -205,30 +240,11 @@ class Reader:
     ) -> Iterator[R]:
         columns = ", ".join(record_type.__struct_fields__)
         table = _UNTABLED.get(record_type) or TABLES[record_type].name
-        rows = self._database.execute(
-            f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order}", values
-        )
-        for row in rows:
-            yield from_row(record_type, row, self._decompressor)
-
-
-def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
-    """A read-only connection, and the schema version of what it reads."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    try:
-        return _checked(uri, path)
-    except sqlite3.OperationalError:
-        # A WAL database wants to write even to be read. Where it may not, and no log is left to
-        # read, the file alone is the whole run.
-        if path.with_name(path.name + "-wal").exists():
-            raise
-        return _checked(uri + "&immutable=1", path)
-
-
-def _checked(uri: str, path: Path) -> tuple[sqlite3.Connection, int]:
-    database = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    try:
-        return database, check_identity(database, path)
-    except BaseException:
-        database.close()
-        raise
+        query = f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order}"
+        try:
+            for row in self._database.execute(query, values):
+                yield from_row(record_type, row, self._decompressor)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be read: {error}") from error
+        except (msgspec.MsgspecError, zstandard.ZstdError, UnicodeError) as error:
+            raise StoreError(f"{self.path}: damaged: a row of {table}: {error}") from error

@@ -14,6 +14,8 @@ class RunStatus(StrEnum):
     """Its owner writes, or was killed while it did."""
     DONE = "done"
     FAILED = "failed"
+    STOPPED = "stopped"
+    """Somebody asked it to end before it was done: a signal, or `simia runs stop`."""
 
 
 class TrajectoryStatus(StrEnum):

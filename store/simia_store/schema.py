@@ -31,6 +31,9 @@ APPLICATION_ID = 0x53494D49
 """Says in the file's header whose database it is: "SIMI"."""
 
 
+_SQLITE = b"SQLite format 3\0"
+
+
 class Table(NamedTuple):
     """Where records of a type go."""
 
@@ -66,6 +69,10 @@ def check_identity(database: sqlite3.Connection, path: Path) -> int:
     """
     (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if objects == 0:
+        # SQLite takes a file of a few bytes for an empty database, and would overwrite it.
+        with path.open("rb") as file:
+            if not _SQLITE.startswith(file.read(len(_SQLITE))):
+                raise StoreError(f"{path}: not a run database: file is not a database")
         return 0
     (application_id,) = database.execute("PRAGMA application_id").fetchone()
     (version,) = database.execute("PRAGMA user_version").fetchone()

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import platform
+import sqlite3
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
@@ -99,10 +100,14 @@ class Store:
 
     async def waiting_commands(self) -> list[CommandRecord]:
         """Commands that other processes have left for the owner, oldest first."""
-        rows = await self._database.execute_fetchall(
-            "SELECT id, name, arguments, created_at FROM commands WHERE status = ? ORDER BY id",
-            (CommandStatus.WAITING,),
-        )
+        try:
+            rows = await self._database.execute_fetchall(
+                # The index is of those that are 'waiting', which SQLite must see written out.
+                "SELECT id, name, arguments, created_at FROM commands WHERE status = 'waiting'"
+                " ORDER BY id"
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: commands cannot be read: {error}") from error
         return [
             CommandRecord(number, name, msgspec.json.decode(arguments), created_at)
             for number, name, arguments, created_at in rows

@@ -23,7 +23,9 @@ CREATE TABLE events (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,
     first INTEGER NOT NULL, last INTEGER NOT NULL
 );
-INSERT INTO events SELECT sequence, kind, row, row FROM events_1;
+INSERT INTO events
+    SELECT sequence, kind, n, n
+    FROM (SELECT sequence, kind, iif(kind IN ('runs', 'environments'), 0, row) AS n FROM events_1);
 DROP TABLE events_1;
 
 ALTER TABLE trajectories ADD COLUMN rejected_by TEXT;
@@ -122,7 +124,10 @@ CREATE TABLE statistics (
 );
 CREATE INDEX statistics_by_source ON statistics (source, id);
 CREATE TABLE commands (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, arguments BLOB NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL,
+    -- Others write here: what the owner could not read is refused at the door.
+    arguments BLOB NOT NULL
+        CHECK (typeof(arguments) = 'blob' AND json_type(CAST(arguments AS TEXT)) = 'object'),
     created_at REAL NOT NULL, status TEXT NOT NULL, answer TEXT, handled_at REAL
 );
 CREATE INDEX commands_that_wait ON commands (id) WHERE status = 'waiting';

@@ -3,7 +3,7 @@
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
-from simia_store import printable
+from simia_store import RunStatus, printable
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Sparkline, Static
@@ -61,7 +61,9 @@ def _headline(snapshot: Snapshot) -> Text:
     line = Text(f"{run.kind} run · {run.status} · {snapshot.age_s:.0f} s", style="bold")
     line.append(f" · {snapshot.in_flight} in flight · {snapshot.adapters} adapters", style="")
     if run.reason:
-        line.append(f"\n✗ {printable(run.reason)}", style="red")
+        stopped = run.status == RunStatus.STOPPED
+        mark, style = ("■", "yellow") if stopped else ("✗", "red")
+        line.append(f"\n{mark} {printable(run.reason)}", style=style)
     return line
 
 

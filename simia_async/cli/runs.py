@@ -1,0 +1,202 @@
+"""`simia runs`: look at runs, look after them, and stop one."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+from simia_store import (
+    STOP,
+    CommandStatus,
+    Reader,
+    Standing,
+    has_owner,
+    send_command,
+    standing,
+    wait_for_answer,
+)
+from simia_store.checks import check as check_run
+from simia_store.maintenance import compact as compact_run
+from simia_store.maintenance import delete as delete_run
+from simia_store.maintenance import refuse_owned
+from simia_store.maintenance import upgrade as upgrade_run
+
+from simia_async.cli.output import AsJson, fail, print_json, show
+from simia_async.cli.run_lines import print_lines, run_lines, size_text
+from simia_async.cli.run_show import print_view, view
+from simia_async.errors import SimiaError, UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Database of a run.")]
+Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Databases of runs.")]
+
+EXIT_PROBLEMS = 1
+EXIT_NOT_STOPPED = 1
+
+app = typer.Typer(no_args_is_help=True, help="Look at runs, look after them, and stop one.")
+
+
+@app.command("list")
+def list_runs(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Directory of run databases.")
+    ] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """The runs in a directory, a line each."""
+    lines = _or_fail(run_lines, directory)
+    if as_json:
+        print_json(lines)
+    elif lines:
+        print_lines(lines)
+    else:
+        show("runs", f"none in {directory}")
+
+
+@app.command("show")
+def show_run(path: Run, as_json: AsJson = False) -> None:
+    """All about one run: settings, sessions, outcomes, calls, statistics, adapters, commands."""
+    seen = _or_fail(view, path)
+    if as_json:
+        print_json(seen)
+    else:
+        print_view(seen)
+
+
+@app.command()
+def check(paths: Runs) -> None:
+    """Look for what is wrong with runs, even while they go on: exit code 1 if anything is."""
+    sound = True
+    for path in paths:
+        findings = _or_fail(check_run, path)
+        for problem in findings.problems:
+            show("problem", f"{path}: {problem}")
+        for note in findings.notes:
+            show("note", f"{path}: {note}")
+        if not findings.problems:
+            show("sound", path)
+        sound = sound and not findings.problems
+    if not sound:
+        raise typer.Exit(EXIT_PROBLEMS)
+
+
+@app.command()
+def upgrade(paths: Runs) -> None:
+    """Bring runs of an older simia-async to today's schema."""
+    for path in paths:
+        before, after = _or_fail(upgrade_run, path)
+        same = before == after
+        show("upgraded", f"{path}: schema {before}" + (" already" if same else f" → {after}"))
+
+
+@app.command()
+def compact(paths: Runs) -> None:
+    """Compress what finished runs hold; everything reads them as before."""
+    for path in paths:
+        done = _or_fail(compact_run, path)
+        ratio = done.bytes_before / done.bytes_after
+        sizes = f"{size_text(done.bytes_before)} → {size_text(done.bytes_after)}"
+        show("compacted", f"{path}: {sizes}, {ratio:.1f} times smaller")
+
+
+@app.command()
+def delete(
+    paths: Runs,
+    adapters: Annotated[
+        bool, typer.Option("--adapters", help="Also the adapters that they published.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete runs that nobody owns. What is no run is left alone."""
+    # All of them are looked at before the first is gone.
+    doomed = {path: _or_fail(_goes_with, path, adapters) for path in paths}
+    for path, directories in doomed.items():
+        if not yes and not _agreed([path, *directories]):
+            show("kept", path)
+            continue
+        _or_fail(delete_run, path)
+        show("deleted", path)
+        for directory in directories:
+            _or_fail(_remove, directory)
+            show("deleted", directory)
+
+
+@app.command()
+def stop(
+    path: Run,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait for the owner's answer.")
+    ] = 30.0,
+) -> None:
+    """Ask the process that owns a run to end it, and wait until it has.
+
+    What was committed stays; a generate run goes on when it is started again.
+    """
+    answer = _or_fail(_stop, path, timeout_s)
+    if answer is None:
+        show("waiting", f"{path}: no answer within {timeout_s:g} s; its owner may still obey")
+        raise typer.Exit(EXIT_NOT_STOPPED)
+    show("stopped", f"{path}: {answer}")
+
+
+def _stop(path: Path, timeout_s: float) -> str | None:
+    """The owner's answer; None if there is none yet."""
+    stands, owned = _seen(path)
+    if not owned:
+        raise UsageError(f"{path}: nobody owns this run ({stands}), so there is nothing to stop")
+    command = wait_for_answer(path, send_command(path, STOP), timeout_s)
+    if command.status == CommandStatus.REFUSED:
+        raise UsageError(f"{path}: its owner refused to stop: {command.answer}")
+    if command.status == CommandStatus.DONE:
+        return command.answer
+    stands, owned = _seen(path)
+    if not owned:
+        raise UsageError(f"{path}: its owner ended before it saw the command; the run is {stands}")
+    return None
+
+
+def _seen(path: Path) -> tuple[Standing, bool]:
+    """How the run stands, and whether somebody owns it."""
+    with Reader(path) as reader:
+        sessions = reader.sessions()
+        return standing(reader.run(), sessions), has_owner(sessions)
+
+
+def _goes_with(path: Path, adapters: bool) -> list[Path]:
+    """Adapter directories to be deleted with a run. Raises `StoreError` if somebody owns it."""
+    refuse_owned(path)
+    if not adapters:
+        return []
+    with Reader(path) as reader:
+        # An adapter of step 0 was not trained here: the run only used it.
+        trained = [Path(adapter.path) for adapter in reader.adapters() if adapter.step]
+    return [adapter for adapter in trained if (adapter / "adapter_config.json").is_file()]
+
+
+def _remove(adapter: Path) -> None:
+    try:
+        rmtree(adapter)
+    except OSError as error:
+        raise UsageError(f"{adapter}: cannot be deleted: {error.strerror}") from error
+    with suppress(OSError):  # others lie there
+        adapter.parent.rmdir()
+
+
+def _agreed(paths: list[Path]) -> bool:
+    for path in paths:
+        show("delete", path)
+    try:
+        return typer.confirm("Sure?")
+    except typer.Abort:
+        fail(UsageError("nothing more was deleted: nobody said yes; --yes says so beforehand"))
+
+
+def _or_fail(action: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    try:
+        return action(*arguments, **options)
+    except SimiaError as error:
+        fail(error)
