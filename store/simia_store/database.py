@@ -5,6 +5,7 @@ aiosqlite hops to its thread and back for every statement, which costs more than
 
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,19 +88,17 @@ class Database(aiosqlite.Connection):
     def _commit(self, appends: Sequence[tuple[Record, ...]]) -> Exception | None:
         database = self._conn
         try:
-            rows: dict[type[Record], list[tuple[Any, ...]]] = {}
-            calls: list[CallRecord] = []
+            records: defaultdict[type[Record], list[Any]] = defaultdict(list)
             for append in appends:
                 for record in append:
-                    rows.setdefault(type(record), []).append(to_row(record))
-                    if type(record) is CallRecord:
-                        calls.append(record)
+                    records[type(record)].append(record)
+            rows = {kind: list(map(to_row, same)) for kind, same in records.items()}
             database.execute("BEGIN IMMEDIATE")
             for record_type in TABLES:
                 if record_type in rows:
                     _insert(database, record_type, rows[record_type])
-            if calls:
-                database.executemany(ADD_USAGE, usage_of(calls))
+            if CallRecord in records:
+                database.executemany(ADD_USAGE, usage_of(records[CallRecord]))
             database.execute("COMMIT")
         except Exception as error:  # whatever it is, those who wait must hear of it
             if database.in_transaction:
