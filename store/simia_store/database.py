@@ -94,9 +94,13 @@ class Database(aiosqlite.Connection):
                     records[type(record)].append(record)
             rows = {kind: list(map(to_row, same)) for kind, same in records.items()}
             database.execute("BEGIN IMMEDIATE")
-            for record_type in TABLES:
-                if record_type in rows:
-                    _insert(database, record_type, rows[record_type])
+            events = [
+                event
+                for record_type in TABLES
+                if record_type in rows
+                for event in _insert(database, record_type, rows[record_type])
+            ]
+            database.executemany(_EVENT, events)
             if CallRecord in records:
                 database.executemany(ADD_USAGE, usage_of(records[CallRecord]))
             database.execute("COMMIT")
@@ -109,19 +113,17 @@ class Database(aiosqlite.Connection):
 
 def _insert(
     database: sqlite3.Connection, record_type: type[Any], rows: list[tuple[Any, ...]]
-) -> None:
-    """Insert rows of one type, and the events that say so."""
+) -> list[tuple[str, int, int]]:
+    """Insert rows of one type; the events that say so."""
     table = TABLES[record_type]
     database.executemany(_STATEMENTS[record_type], rows)
     if not table.numbered:
-        database.execute(_EVENT, (table.name, 0, 0))
-    elif table.key is None:
+        return [(table.name, 0, 0)]
+    if table.key is None:
         (last,) = database.execute("SELECT last_insert_rowid()").fetchone()
-        database.execute(_EVENT, (table.name, last - len(rows) + 1, last))
-    else:
-        column = record_type.__struct_fields__.index(table.key)
-        for first, last in _stretches({row[column] for row in rows}):
-            database.execute(_EVENT, (table.name, first, last))
+        return [(table.name, last - len(rows) + 1, last)]
+    column = record_type.__struct_fields__.index(table.key)
+    return [(table.name, *stretch) for stretch in _stretches({row[column] for row in rows})]
 
 
 def _stretches(numbers: set[int]) -> list[tuple[int, int]]:
