@@ -1,8 +1,14 @@
 """A token bucket whose quota is learnt from what the endpoint says in its headers."""
 
-import math
-
 import msgspec
+
+_ABSURD = 1e15
+"""No endpoint has such a quota; a header that says so says nothing."""
+_RESERVE = 0.1
+"""Share of the bucket that is not touched: what waits in the network arrives bunched, and others
+may use the quota too.
+"""
+_GUESS_PER_S = 1.0
 
 
 class Quota(msgspec.Struct, frozen=True, gc=False):
@@ -12,16 +18,6 @@ class Quota(msgspec.Struct, frozen=True, gc=False):
     remaining: float | None = None
     reset_s: float | None = None
     """Time until nothing of the quota is used any more."""
-
-
-class Mark(msgspec.Struct, frozen=True, gc=False):
-    """The bucket as it stood when a request was sent."""
-
-    level: float
-    """Infinite where the quota was not known yet."""
-    corrections: float
-    taken: float
-    """All that was ever taken."""
 
 
 class Bucket:
@@ -35,78 +31,114 @@ class Bucket:
     def __init__(self, per_minute: float | None, now: float) -> None:
         self.rate: float | None = per_minute / 60 if per_minute else None
         """Per second; None: not known."""
-        self._ceiling = self.rate
-        self.capacity = max(1.0, self.rate) if self.rate else math.inf
-        """A second's worth of a quota that was given to us; learnt ones tell their own."""
+        self.capacity = max(1.0, self.rate or 0.0)
+        """Of a quota that was given to us, a second's worth; learnt ones tell their own."""
         self.level = self.capacity
+        self._ceiling = self.rate
+        self._limit: float | None = None
+        self._reserve = 0.0
+        self._guessed = False
         self._corrections = 0.0
-        self._taken = 0.0
         self._at = now
+
+    @property
+    def known_rate(self) -> float | None:
+        """The rate per second, if it is more than a guess."""
+        return None if self._guessed else self.rate
+
+    def guess(self) -> None:
+        """Until the endpoint has answered: a call a second, so that none of its limits is hit."""
+        self.rate, self._guessed = _GUESS_PER_S, True
+
+    def forget_guess(self) -> None:
+        """The endpoint has answered; if it did not speak of a quota, there is none."""
+        if self._guessed:
+            self.rate, self._guessed = None, False
 
     def refill(self, now: float) -> None:
         """Let in what came since the last time."""
-        if self.rate is not None and now > self._at:
-            self.level = min(self.capacity, self.level + (now - self._at) * self.rate)
-        self._at = max(self._at, now)
+        if now > self._at:
+            if self.rate is not None:
+                level = self.level + (now - self._at) * self.rate
+                self.level = level if level < self.capacity else self.capacity
+            self._at = now
 
-    def has(self, amount: float) -> bool:
+    def has(self, amount: float, now: float) -> bool:
         """Whether `amount` may be sent. A full bucket lets through what is larger than itself."""
-        return self.rate is None or self.level >= min(amount, self.capacity)
+        if self.rate is None:
+            return True
+        self.refill(now)
+        needed = amount + self._reserve
+        return self.level >= (needed if needed < self.capacity else self.capacity)
 
-    def seconds_until(self, amount: float) -> float:
-        """Time until `has` will be true, counted from the last refill."""
+    def seconds_until(self, amount: float, now: float) -> float:
+        """Time until `has` will be true."""
         if self.rate is None:
             return 0.0
-        return max(0.0, (min(amount, self.capacity) - self.level) / self.rate)
+        self.refill(now)
+        missing = min(amount + self._reserve, self.capacity) - self.level
+        return max(0.0, missing / self.rate)
 
-    def take(self, amount: float) -> Mark:
-        """Send `amount`; says how the bucket stands afterwards."""
-        self._taken += amount
-        if self.rate is not None:
-            self.level -= amount
-        return Mark(self.level, self._corrections, self._taken)
+    def take(self, amount: float) -> float:
+        """Send `amount`; gives a mark of how the bucket then stands, for `learn`."""
+        self.level -= amount
+        return self.level - self._corrections
 
     def give_back(self, amount: float) -> None:
         """Correct an estimate: positive if less was used than taken."""
-        if self.rate is not None:
-            self.level = min(self.capacity, self.level + amount)
+        self.level = min(self.capacity, self.level + amount)
 
-    def learn(self, quota: Quota, mark: Mark) -> None:
+    def learn(self, quota: Quota, mark: float, now: float) -> None:
         """Take in what the response to a request said; `mark` is from when it was sent."""
-        if quota.limit_per_minute is None or quota.limit_per_minute <= 0:
+        limit, remaining = quota.limit_per_minute, quota.remaining
+        if limit is None or not 0 < limit < _ABSURD:
             return
-        learnt = quota.limit_per_minute / 60
-        rate = min(learnt, self._ceiling) if self._ceiling else learnt
-        first = self.rate is None
-        self.rate = rate
-        if self._ceiling is None or learnt < self._ceiling:
-            self._learn_capacity(quota, learnt)
-        if quota.remaining is None:
+        self.refill(now)
+        first = self._guessed or self.rate is None
+        if limit != self._limit:
+            self._learn_limit(limit)
+        if remaining is None or not 0 <= remaining < _ABSURD:
             if first:
-                self.level = self.capacity
+                self._move(self.capacity - self.level)
             return
+        ours = self._ceiling is not None and limit / 60 >= self._ceiling
+        if not ours:
+            self._learn_capacity(quota, limit, remaining)
+        then = remaining - mark - self._corrections
         if first:
-            # What was sent after this request is not in its account yet.
-            self.level = quota.remaining - (self._taken - mark.taken)
+            # What was sent after this request is in our account, but not in what it was told.
+            self._move(then)
             return
-        self._correct(quota.remaining, mark)
+        at_present = remaining - self.level
+        if then < 0 and at_present < 0:
+            self._move(max(then, at_present))
+        elif then > 0 and at_present > 0 and not ours:
+            self._move(min(then, at_present))
 
-    def _learn_capacity(self, quota: Quota, rate: float) -> None:
-        assert quota.limit_per_minute is not None
-        if quota.remaining is not None and quota.reset_s is not None:
+    def refused(self, quota: Quota, now: float) -> None:
+        """A request found this little left. Refusals come at once, so this is how it stands."""
+        self.refill(now)
+        if quota.remaining is not None and 0 <= quota.remaining < self.level:
+            self._move(quota.remaining - self.level)
+
+    def _learn_limit(self, limit: float) -> None:
+        self._limit, self._guessed = limit, False
+        self.rate = limit / 60
+        self.capacity = 1.0
+        if self._ceiling is not None and self._ceiling <= self.rate:
+            self.rate = self._ceiling
+            self.capacity = max(1.0, self.rate)
+
+    def _learn_capacity(self, quota: Quota, limit: float, remaining: float) -> None:
+        """Rounding only ever makes a bucket look smaller, so the largest look is believed."""
+        capacity = limit
+        if quota.reset_s is not None and quota.reset_s >= 0:
             # What is missing comes back at the known rate within the known time.
-            self.capacity = max(1.0, quota.remaining + quota.reset_s * rate)
-        else:
-            self.capacity = max(1.0, quota.limit_per_minute)
-        self.level = min(self.level, self.capacity)
+            capacity = min(limit, remaining + quota.reset_s * limit / 60)
+        if capacity > self.capacity:
+            self.capacity = capacity
+            self._reserve = _RESERVE * capacity
 
-    def _correct(self, remaining: float, mark: Mark) -> None:
-        if not math.isfinite(mark.level):
-            return  # sent before the quota was known
-        then = remaining - (mark.level + self._corrections - mark.corrections)
-        now = remaining - self.level
-        if then * now <= 0:
-            return
-        correction = min(then, now, key=abs)
+    def _move(self, correction: float) -> None:
         self._corrections += correction
         self.level = min(self.capacity, self.level + correction)
