@@ -1,5 +1,7 @@
 """A token bucket whose quota is learnt from what the endpoint says in its headers."""
 
+import math
+
 import msgspec
 
 _ABSURD = 1e15
@@ -8,7 +10,13 @@ _RESERVE = 0.1
 """Share of the bucket that is not touched: what waits in the network arrives bunched, and others
 may use the quota too.
 """
+_BRIM = 1.02
+"""A request for all that the bucket holds waits this much longer, lest it arrive too early."""
+_PATIENCE_S = 1.0
+"""So long all responses must say that more is left than we think, before it is believed."""
 _GUESS_PER_S = 1.0
+_ROUNDING_S = 1e-4
+"""Who comes back at the very moment may find the bucket short by a rounding error."""
 
 
 class Quota(msgspec.Struct, frozen=True, gc=False):
@@ -25,7 +33,9 @@ class Bucket:
 
     The level is our own account: what was sent goes off, what the rate brings comes in. A response
     tells what the endpoint had left, but not at which moment between our sending and its answer;
-    so the account is only moved as far as the header contradicts it at both ends.
+    so the account is only moved as far as the header contradicts it at both ends. Requests that
+    overtook others have seen more than will be left; so what seems left over is believed only if
+    all responses of a while say so.
     """
 
     def __init__(self, per_minute: float | None, now: float) -> None:
@@ -37,6 +47,9 @@ class Bucket:
         self._ceiling = self.rate
         self._limit: float | None = None
         self._reserve = 0.0
+        self._brim = self.capacity * _BRIM
+        self._left_over = math.inf
+        self._left_over_at = now
         self._guessed = False
         self._corrections = 0.0
         self._at = now
@@ -60,7 +73,7 @@ class Bucket:
         if now > self._at:
             if self.rate is not None:
                 level = self.level + (now - self._at) * self.rate
-                self.level = level if level < self.capacity else self.capacity
+                self.level = level if level < self._brim else self._brim
             self._at = now
 
     def has(self, amount: float, now: float) -> bool:
@@ -69,18 +82,20 @@ class Bucket:
             return True
         self.refill(now)
         needed = amount + self._reserve
-        return self.level >= (needed if needed < self.capacity else self.capacity)
+        return self.level >= (needed if needed < self._brim else self._brim)
 
     def seconds_until(self, amount: float, now: float) -> float:
         """Time until `has` will be true."""
         if self.rate is None:
             return 0.0
         self.refill(now)
-        missing = min(amount + self._reserve, self.capacity) - self.level
-        return max(0.0, missing / self.rate)
+        missing = min(amount + self._reserve, self._brim) - self.level
+        return missing / self.rate + _ROUNDING_S if missing > 0 else 0.0
 
     def take(self, amount: float) -> float:
         """Send `amount`; gives a mark of how the bucket then stands, for `learn`."""
+        if self.level > self.capacity:
+            self.level = self.capacity
         self.level -= amount
         return self.level - self._corrections
 
@@ -112,14 +127,26 @@ class Bucket:
         at_present = remaining - self.level
         if then < 0 and at_present < 0:
             self._move(max(then, at_present))
-        elif then > 0 and at_present > 0 and not ours:
-            self._move(min(then, at_present))
+            self._left_over = 0.0
+        elif not ours:
+            self._believe(min(then, at_present), now)
 
-    def refused(self, quota: Quota, now: float) -> None:
-        """A request found this little left. Refusals come at once, so this is how it stands."""
+    def refused(self, amount: float, remaining: float, retry_after_s: float, now: float) -> None:
+        """So little was left that `amount` was refused. Refusals come at once, so it still is."""
+        if self.rate is None:
+            return
         self.refill(now)
-        if quota.remaining is not None and 0 <= quota.remaining < self.level:
-            self._move(quota.remaining - self.level)
+        # Headers are rounded; that the rest comes within `retry_after_s` is more exact.
+        left = max(remaining, min(amount, self.capacity) - retry_after_s * self.rate)
+        if left < self.level:
+            self._move(left - self.level)
+
+    def _believe(self, left_over: float, now: float) -> None:
+        self._left_over = max(0.0, min(self._left_over, left_over))
+        if now >= self._left_over_at + _PATIENCE_S:
+            if self._left_over > 0:
+                self._move(self._left_over)
+            self._left_over, self._left_over_at = math.inf, now
 
     def _learn_limit(self, limit: float) -> None:
         self._limit, self._guessed = limit, False
@@ -128,6 +155,7 @@ class Bucket:
         if self._ceiling is not None and self._ceiling <= self.rate:
             self.rate = self._ceiling
             self.capacity = max(1.0, self.rate)
+        self._reserve, self._brim = 0.0, _BRIM * self.capacity
 
     def _learn_capacity(self, quota: Quota, limit: float, remaining: float) -> None:
         """Rounding only ever makes a bucket look smaller, so the largest look is believed."""
@@ -137,7 +165,7 @@ class Bucket:
             capacity = min(limit, remaining + quota.reset_s * limit / 60)
         if capacity > self.capacity:
             self.capacity = capacity
-            self._reserve = _RESERVE * capacity
+            self._reserve, self._brim = _RESERVE * capacity, _BRIM * capacity
 
     def _move(self, correction: float) -> None:
         self._corrections += correction

@@ -110,6 +110,7 @@ class GovernorCore:
         if requests_per_minute is None and tokens_per_minute is None:
             self.requests.guess()
         self.window = Window(max_in_flight)
+        self._limits_known = requests_per_minute is not None or tokens_per_minute is not None
         self.breaker = Breaker()
         self.in_flight = 0
         """Calls under way, but for those that are taken for lost."""
@@ -217,7 +218,7 @@ class GovernorCore:
         if kind == "rate_limited":
             turned_away = not self._is_spent(ticket, outcome, now)
         if self._noise.heard(turned_away=turned_away) and not (late or ticket.is_probe):
-            self.window.overloaded(ticket.granted_at, now)
+            self.window.overloaded(ticket.granted_at, now, self._latency_s)
             self._pause(outcome.retry_after_s, now)
         if kind in ("ok", "malformed"):
             if ticket.granted_at > self._paused_at:
@@ -314,7 +315,11 @@ class GovernorCore:
     def _learn(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
         if outcome.requests is not None:
             self.requests.learn(outcome.requests, ticket.request_mark, now)
-        self.requests.forget_guess()
+        if not self._limits_known:
+            self._limits_known = True
+            self.requests.forget_guess()
+            if outcome.requests is None and outcome.tokens is None:
+                self.window.start_slowly()
         if outcome.tokens is not None:
             self.tokens.learn(outcome.tokens, ticket.token_mark, now)
         elif outcome.tokens_used is not None:
@@ -329,7 +334,7 @@ class GovernorCore:
             (self.tokens, outcome.tokens, ticket.tokens),
         ):
             if quota is not None and quota.remaining is not None and quota.remaining < needed:
-                bucket.refused(quota, now)
+                bucket.refused(needed, quota.remaining, outcome.retry_after_s, now)
                 spent = True
         return spent
 
