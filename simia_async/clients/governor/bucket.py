@@ -131,15 +131,20 @@ class Bucket:
         elif not ours:
             self._believe(min(then, at_present), now)
 
-    def refused(self, amount: float, remaining: float, retry_after_s: float, now: float) -> None:
+    def refused(
+        self, amount: float, remaining: float, retry_after_s: float, mark: float, now: float
+    ) -> None:
         """So little was left that `amount` was refused. Refusals come at once, so it still is."""
         if self.rate is None:
             return
         self.refill(now)
         # Headers are rounded; that the rest comes within `retry_after_s` is more exact.
         left = max(remaining, min(amount, self.capacity) - retry_after_s * self.rate)
-        if left < self.level:
-            self._move(left - self.level)
+        correction = left - self.level
+        if correction > 0:
+            # Some endpoints do not charge what they refuse.
+            correction = max(0.0, min(correction, left - mark - self._corrections))
+        self._move(correction)
 
     def _believe(self, left_over: float, now: float) -> None:
         self._left_over = max(0.0, min(self._left_over, left_over))

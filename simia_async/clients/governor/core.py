@@ -329,12 +329,12 @@ class GovernorCore:
     def _is_spent(self, ticket: Ticket, outcome: Outcome, now: float) -> bool:
         """Whether a 429 is explained by its headers, so that the buckets know when to go on."""
         spent = False
-        for bucket, quota, needed in (
-            (self.requests, outcome.requests, 1.0),
-            (self.tokens, outcome.tokens, ticket.tokens),
+        for bucket, quota, needed, mark in (
+            (self.requests, outcome.requests, 1.0, ticket.request_mark),
+            (self.tokens, outcome.tokens, ticket.tokens, ticket.token_mark),
         ):
             if quota is not None and quota.remaining is not None and quota.remaining < needed:
-                bucket.refused(needed, quota.remaining, outcome.retry_after_s, now)
+                bucket.refused(needed, quota.remaining, outcome.retry_after_s, mark, now)
                 spent = True
         return spent
 

@@ -25,5 +25,7 @@ class Noise:
         if not turned_away:
             return False
         self._recent += _RECENT
-        self._usual = min(self._usual + _USUAL, _MOST_USUAL)
-        return self._recent > _MARGIN + 2 * self._usual
+        sudden = self._recent > _MARGIN + 2 * self._usual
+        # What we do against an overload must not make it look usual, or we would do less and less.
+        self._usual = min(self._usual + (_USUAL / 4 if sudden else _USUAL), _MOST_USUAL)
+        return sudden

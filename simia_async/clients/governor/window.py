@@ -2,14 +2,14 @@
 
 _FIRST = 16
 _DECREASE = 0.85
-_ACCELERATION = 0.01
+_ACCELERATION = 0.005
 
 
 class Window:
     """At most one decrease a latency epoch: only failures of calls sent after the last one count,
     since those sent before it say nothing new, and not before the answers to fewer calls are in.
 
-    It grows by 1% in the first epoch after a decrease, 2% in the second and so on: slowly where it
+    It grows by 0.5% in the first epoch after a decrease, 1% in the second and so on: slowly where it
     was too much before, and fast where that was long ago.
     """
 
