@@ -154,14 +154,14 @@ class World:
         self._calls: dict[Ticket, Call] = {}
         self._timer = math.inf
 
-    def converse(self, conversations: int, draw: Callable[[], int]) -> None:
-        """Conversations that ask again as soon as they have an answer."""
+    def converse(self, conversations: int, draw: Callable[[], int], *, turns: int = 10) -> None:
+        """Conversations that ask again as soon as they have an answer; as one ends, one begins."""
 
-        def ask(*, fresh: bool) -> None:
-            self.call(Call(draw(), fresh=fresh, then=lambda: ask(fresh=False)))
+        def ask(turn: int) -> None:
+            self.call(Call(draw(), fresh=turn == 0, then=lambda: ask((turn + 1) % turns)))
 
         for _ in range(conversations):
-            ask(fresh=True)
+            ask(0)
 
     def call(self, call: Call) -> None:
         call.began = self.clock.now

@@ -8,7 +8,7 @@ _FAILURES = 8
 """Failures in a row that open it."""
 _FIRST_PROBE_S = 0.5
 _GROWTH = 1.5
-_SLOWEST_PROBE_S = 3.0
+_SLOWEST_PROBE_S = 2.0
 """Probes never come rarer: an endpoint that is back is noticed within this time."""
 
 

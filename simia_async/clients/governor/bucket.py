@@ -14,6 +14,8 @@ _BRIM = 1.02
 """A request for all that the bucket holds waits this much longer, lest it arrive too early."""
 _PATIENCE_S = 1.0
 """So long all responses must say that more is left than we think, before it is believed."""
+_ROUNDED_OFF = 1.0
+"""Headers tell whole numbers."""
 _GUESS_PER_S = 1.0
 _ROUNDING_S = 1e-4
 """Who comes back at the very moment may find the bucket short by a rounding error."""
@@ -82,14 +84,15 @@ class Bucket:
             return True
         self.refill(now)
         needed = amount + self._reserve
-        return self.level >= (needed if needed < self._brim else self._brim)
+        return self.level >= (needed if needed < self.capacity else self._brim)
 
     def seconds_until(self, amount: float, now: float) -> float:
         """Time until `has` will be true."""
         if self.rate is None:
             return 0.0
         self.refill(now)
-        missing = min(amount + self._reserve, self._brim) - self.level
+        needed = amount + self._reserve
+        missing = (needed if needed < self.capacity else self._brim) - self.level
         return missing / self.rate + _ROUNDING_S if missing > 0 else 0.0
 
     def take(self, amount: float) -> float:
@@ -125,8 +128,8 @@ class Bucket:
             self._move(then)
             return
         at_present = remaining - self.level
-        if then < 0 and at_present < 0:
-            self._move(max(then, at_present))
+        if then < -_ROUNDED_OFF and at_present < -_ROUNDED_OFF:
+            self._move(max(then, at_present) + _ROUNDED_OFF)
             self._left_over = 0.0
         elif not ours:
             self._believe(min(then, at_present), now)

@@ -217,7 +217,9 @@ class GovernorCore:
         turned_away = outcome.overloaded
         if kind == "rate_limited":
             turned_away = not self._is_spent(ticket, outcome, now)
-        if self._noise.heard(turned_away=turned_away) and not (late or ticket.is_probe):
+        if late or ticket.is_probe:
+            turned_away = False
+        if self._noise.heard(ticket.granted_at, now, turned_away=turned_away):
             self.window.overloaded(ticket.granted_at, now, self._latency_s)
             self._pause(outcome.retry_after_s, now)
         if kind in ("ok", "malformed"):

@@ -2,14 +2,14 @@
 
 _FIRST = 16
 _DECREASE = 0.85
-_ACCELERATION = 0.005
+_ACCELERATION = 0.01
 
 
 class Window:
     """At most one decrease a latency epoch: only failures of calls sent after the last one count,
     since those sent before it say nothing new, and not before the answers to fewer calls are in.
 
-    It grows by 0.5% in the first epoch after a decrease, 1% in the second and so on: slowly where it
+    It grows by 1% in the first epoch after a decrease, 2% in the second and so on: slowly where it
     was too much before, and fast where that was long ago.
     """
 
@@ -37,6 +37,8 @@ class Window:
             self._epochs += 1 / self.size
             step = 1.0 if self._doubles else _ACCELERATION * max(1.0, self._epochs)
             self.size = min(float(self.max_in_flight), self.size + step)
+            if self.size == self.max_in_flight:
+                self._doubles = False
 
     def overloaded(self, sent_at: float, now: float, latency_s: float) -> None:
         """Shrink, unless that has been done since this call was sent or a latency ago."""
