@@ -8,7 +8,7 @@ import msgspec
 
 from simia_async.clients.governor.breaker import Breaker, BreakerState
 from simia_async.clients.governor.bucket import Bucket, Quota
-from simia_async.clients.governor.noise import Noise
+from simia_async.clients.governor.noise import Noise, Verdict
 from simia_async.clients.governor.window import Window
 
 OutcomeKind = Literal["ok", "rate_limited", "unavailable", "malformed", "refused", "abandoned"]
@@ -219,9 +219,9 @@ class GovernorCore:
             turned_away = not self._is_spent(ticket, outcome, now)
         if late or ticket.is_probe:
             turned_away = False
-        if self._noise.heard(ticket.granted_at, now, turned_away=turned_away):
-            self.window.overloaded(ticket.granted_at, now, self._latency_s)
-            self._pause(outcome.retry_after_s, now)
+        verdict = self._noise.heard(ticket.granted_at, now, turned_away=turned_away)
+        if verdict is not None:
+            self._adapt(verdict, outcome.retry_after_s, now)
         if kind in ("ok", "malformed"):
             if ticket.granted_at > self._paused_at:
                 self.paused_until = self._paused_at = float("-inf")
@@ -340,7 +340,17 @@ class GovernorCore:
                 spent = True
         return spent
 
-    def _pause(self, retry_after_s: float, now: float) -> None:
+    def _adapt(self, verdict: Verdict, retry_after_s: float, now: float) -> None:
+        """Send fewer calls at once, or as many as before."""
+        match verdict:
+            case "it helped":
+                self.window.settle()
+                return
+            case "it did not help":
+                self.window.restore()
+                return
+            case "slow down" | "slow down more":
+                self.window.shrink(again=verdict == "slow down more")
         if 0 < retry_after_s < math.inf:
             self.paused_until = max(self.paused_until, now + retry_after_s)
             self._paused_at = now
