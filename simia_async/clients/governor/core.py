@@ -16,6 +16,7 @@ OutcomeKind = Literal["ok", "rate_limited", "unavailable", "malformed", "refused
 _SMOOTHING = 0.1
 _SHORTEST_SILENCE_S = 10.0
 _LATENCIES_OF_SILENCE = 8
+_MOST = 0.5
 _LONGEST_BELIEF_S = 90.0
 """More than a minute's quota takes to come back."""
 
@@ -32,6 +33,7 @@ class Ticket:
         "submitted_at",
         "token_mark",
         "tokens",
+        "trial",
         "withdrawn",
     )
 
@@ -46,6 +48,7 @@ class Ticket:
         self.is_probe = False
         self.era = 0
         """A call that is taken for lost is of an earlier era than the core."""
+        self.trial = 0
         self.request_mark = 0.0
         self.token_mark = 0.0
 
@@ -122,6 +125,8 @@ class GovernorCore:
         self._continuing: deque[Ticket] = deque()
         self._fresh: deque[Ticket] = deque()
         self._waiting_continuing = self._waiting_fresh = 0
+        self._cooling: deque[float] = deque()
+        """When the places of calls that were turned away may be taken again."""
         self._era = 0
         self._silent_since = now
         """When anything was last heard, or when a call was sent while none was in flight."""
@@ -184,9 +189,11 @@ class GovernorCore:
             return None
         if self.breaker.state != "closed":
             return max(self.breaker.probe_at, now)
-        if self.in_flight >= self.window.size and self.in_flight:
-            lost_at = self._silent_since + self._silence_s
-            return max(lost_at, now) if lost_at < math.inf else None
+        if self._is_full(now):
+            free_at = self._silent_since + self._silence_s
+            if self._cooling:
+                free_at = min(free_at, self._cooling[0])
+            return max(free_at, now) if free_at < math.inf else None
         wait = max(
             self.requests.seconds_until(1, now), self.tokens.seconds_until(ticket.tokens, now)
         )
@@ -217,11 +224,12 @@ class GovernorCore:
         turned_away = outcome.overloaded
         if kind == "rate_limited":
             turned_away = not self._is_spent(ticket, outcome, now)
-        if late or ticket.is_probe:
-            turned_away = False
-        verdict = self._noise.heard(ticket.granted_at, now, turned_away=turned_away)
+        turned_away = turned_away and not late and not ticket.is_probe
+        verdict = self._noise.heard(ticket.trial, turned_away=turned_away)
         if verdict is not None:
-            self._adapt(verdict, outcome.retry_after_s, now)
+            self._adapt(verdict)
+        if turned_away and kind == "rate_limited":
+            self._turned_away(outcome.retry_after_s, now)
         if kind in ("ok", "malformed"):
             if ticket.granted_at > self._paused_at:
                 self.paused_until = self._paused_at = float("-inf")
@@ -278,8 +286,7 @@ class GovernorCore:
         if self.breaker.state != "closed":
             # Whatever is in flight may hang; a probe does not wait for it.
             return now >= self.breaker.probe_at
-        # One call at least, or nothing would ever widen the window again.
-        if self.in_flight >= self.window.size and self.in_flight:
+        if self._is_full(now):
             if now >= self._silent_since + self._silence_s:
                 self._write_off()
                 self.breaker.silent(now)
@@ -293,6 +300,14 @@ class GovernorCore:
         # Headers may be nonsense: in the end the endpoint is asked again, whatever they said.
         return not self.in_flight and now >= self._silent_since + _LONGEST_BELIEF_S
 
+    def _is_full(self, now: float) -> bool:
+        cooling = self._cooling
+        while cooling and cooling[0] <= now:
+            cooling.popleft()
+        # One call at least, or nothing would ever widen the window again.
+        taken = self.in_flight + len(cooling)
+        return taken >= self.window.size and taken > 0
+
     def _grant(self, ticket: Ticket, now: float) -> None:
         if self.breaker.state != "closed":
             if self.breaker.state == "half-open":
@@ -301,6 +316,9 @@ class GovernorCore:
             self.breaker.probing(now)
         ticket.granted_at = now
         ticket.era = self._era
+        if self._noise.trial:
+            ticket.trial = self._noise.trial
+            self._noise.sent()
         self._waited_s += now - ticket.submitted_at
         if not self.in_flight:
             self._silent_since = now
@@ -340,17 +358,22 @@ class GovernorCore:
                 spent = True
         return spent
 
-    def _adapt(self, verdict: Verdict, retry_after_s: float, now: float) -> None:
+    def _adapt(self, verdict: Verdict) -> None:
         """Send fewer calls at once, or as many as before."""
         match verdict:
             case "it helped":
                 self.window.settle()
-                return
             case "it did not help":
                 self.window.restore()
-                return
-            case "slow down" | "slow down more":
+            case _:
                 self.window.shrink(again=verdict == "slow down more")
-        if 0 < retry_after_s < math.inf:
+
+    def _turned_away(self, retry_after_s: float, now: float) -> None:
+        """Leave the place empty as long as an answer takes: refusals come so soon that the next
+        call and the next would be refused as well. Where most are refused, all wait.
+        """
+        if self._latency_s:
+            self._cooling.append(now + self._latency_s)
+        if self._noise.recent > _MOST and 0 < retry_after_s < math.inf:
             self.paused_until = max(self.paused_until, now + retry_after_s)
             self._paused_at = now
