@@ -218,3 +218,203 @@ class World:
         if at == self._timer:
             self._timer = math.inf
             self._pump()
+
+
+# Quotas.
+
+
+def tokens_around(world: World, mean: int) -> Callable[[], int]:
+    return lambda: world.rng.randint(mean // 5, mean * 9 // 5)
+
+
+def used(world: World, quota: Quota, start: float, end: float) -> float:
+    """The share of the limit that binds that was used between two times."""
+    world.run(start)
+    before = quota.statistics()
+    world.run(end)
+    after = quota.statistics()
+    minutes = (end - start) / 60
+    shares = [0.0]
+    if quota.rpm:
+        shares.append((after.admitted - before.admitted) / (quota.rpm * minutes))
+    if quota.tpm:
+        shares.append((after.admitted_tokens - before.admitted_tokens) / (quota.tpm * minutes))
+    return max(shares)
+
+
+def bursts_over(quota: Quota) -> float:
+    """By how many bursts more was asked for than there was."""
+    seen = quota.statistics()
+    shares = [0.0]
+    if quota.requests:
+        shares.append(seen.overshoot_requests / quota.requests.capacity)
+    if quota.tokens:
+        shares.append(seen.overshoot_tokens / quota.tokens.capacity)
+    return max(shares)
+
+
+@pytest.mark.parametrize("latency", ["lognormal:0.2,0.3", "lognormal:1.0,0.6", "lognormal:5.0,0.8"])
+@pytest.mark.parametrize(
+    ("rpm", "tpm", "burst_s", "start"),
+    [
+        (60, None, 1, 30),
+        (3000, None, 1, 30),
+        (None, 1_500_000, 1, 30),
+        (3000, 1_200_000, 1, 30),
+        (3000, 1_200_000, 10, 40),
+        (1500, None, 60, 100),
+        (None, 600_000, 60, 100),
+    ],
+)
+def test_a_quota_that_is_learnt_is_used_up_and_not_exceeded(
+    latency: str, rpm: float | None, tpm: float | None, burst_s: float, start: float
+) -> None:
+    quota = Quota(rpm, tpm, burst_s=burst_s)
+    world = World(quota=quota, latency=latency, max_in_flight=512)
+    world.converse(1024, tokens_around(world, 500))
+    assert used(world, quota, start, start + 120) >= 0.95
+    assert bursts_over(quota) <= 1
+    assert world.provider.refused <= 0.01 * world.provider.asked
+
+
+def test_new_limits_are_followed_down_and_up() -> None:
+    quota = Quota(3000, 1_500_000)
+    world = World(quota=quota, max_in_flight=512)
+    world.converse(1024, tokens_around(world, 500))
+    end = 40.0
+    assert used(world, quota, 20, end) >= 0.95
+    for rpm, tpm in ((600, 1_500_000), (3000, 300_000), (6000, 3_000_000), (600, None)):
+        quota = Quota(rpm, tpm)
+        world.provider.change(quota)
+        assert used(world, quota, end + 15, end + 60) >= 0.95
+        assert bursts_over(quota) <= 1
+        end += 60
+    assert world.provider.refused <= 0.01 * world.provider.asked
+
+
+def test_a_quota_that_another_client_shares_is_used_up() -> None:
+    quota = Quota(3000, burst_s=2)
+    world = World(quota=quota, max_in_flight=512)
+    world.converse(1024, tokens_around(world, 500))
+
+    def other() -> None:
+        quota.admit(world.clock.now, 500)
+        world.clock.at(world.clock.now + world.rng.expovariate(20), other)
+
+    world.clock.at(40.0, other)
+    assert used(world, quota, 60, 180) >= 0.95
+    assert world.provider.refused <= 0.03 * world.provider.asked
+    assert len(world.waits) > 0.5 * world.provider.asked
+
+
+@pytest.mark.parametrize(
+    ("latency", "rpm", "most_refused"),
+    [
+        ("lognormal:0.2,0.3", 3000, 0.5),
+        ("lognormal:1.0,0.6", 3000, 0.03),
+        ("lognormal:5.0,0.8", 3000, 0.01),
+    ],
+)
+def test_limits_that_are_told_only_by_refusals_are_found(
+    latency: str, rpm: float, most_refused: float
+) -> None:
+    quota = Quota(rpm)
+    world = World(quota=quota, latency=latency, sends_headers=False, max_in_flight=512)
+    world.converse(1024, lambda: 500)
+    assert used(world, quota, 120, 360) >= 0.93
+    assert world.provider.refused <= most_refused * world.provider.asked
+
+
+def test_a_quota_below_the_endpoints_own_is_kept_to() -> None:
+    quota = Quota(6000)
+    world = World(quota=quota, requests_per_minute=600)
+    world.converse(512, lambda: 500)
+    world.run(20)
+    before = world.provider.asked
+    world.run(80)
+    assert 0.95 * 600 <= world.provider.asked - before <= 1.02 * 600
+
+
+@pytest.mark.parametrize("large", [25_000, 60_000])
+def test_large_requests_do_not_starve_among_small_ones(large: int) -> None:
+    quota = Quota(tpm=1_500_000)
+    world = World(quota=quota, max_in_flight=512)
+    world.converse(512, lambda: 500 if world.rng.random() < 0.99 else large)
+    assert used(world, quota, 20, 140) >= 0.9
+    waits = {tokens: [wait for size, wait in world.waits if size == tokens] for tokens in (500, large)}
+    assert len(waits[large]) > 20
+    assert max(waits[large]) < max(waits[500]) + 15
+    assert bursts_over(quota) <= 1
+
+
+# Order.
+
+
+def test_the_first_come_are_the_first_served_and_conversations_in_flight_go_first() -> None:
+    core = GovernorCore(0.0, max_in_flight=1)
+    running = Ticket(1, fresh=False)
+    assert core.submit(running, 0.0)
+    fresh = [Ticket(1, fresh=True) for _ in range(3)]
+    continuing = [Ticket(1, fresh=False) for _ in range(3)]
+    for pair in zip(fresh, continuing, strict=True):
+        for ticket in pair:
+            assert not core.submit(ticket, 0.0)
+    served = []
+    for _ in range(6):
+        core.finish(running, Outcome("ok"), 1.0)
+        (running,) = core.grants(1.0)
+        served.append(running)
+    assert served == continuing + fresh
+
+
+# Outages.
+
+
+@pytest.mark.parametrize("down", ["answers 503", "refuses connections", "hangs"])
+@pytest.mark.parametrize("latency", ["lognormal:0.2,0.3", "lognormal:1.0,0.6"])
+def test_an_outage_wastes_few_calls_and_is_over_soon_after_its_end(
+    down: Down, latency: str
+) -> None:
+    world = World(max_in_flight=64, latency=latency)
+    world.converse(256, lambda: 500)
+    world.run(60)
+    before = world.provider.served_between(30, 60) / 30
+    world.provider.down = down
+    world.run(120)
+    assert world.core.breaker.times_opened == 1
+    wasted = world.provider.wasted
+    world.provider.down = None
+    world.run(150)
+    # A window of calls was under way, 8 failures open the breaker, and 30 s take 15 probes.
+    assert wasted <= 64 + 8 + 60
+    assert world.provider.served_between(124, 129) / 5 >= 0.8 * before
+    assert world.provider.served_between(130, 150) / 20 >= 0.8 * before
+    assert world.core.breaker.times_opened == 1
+
+
+# Faults.
+
+
+@pytest.mark.parametrize("headers", [True, False], ids=["with headers", "without headers"])
+@pytest.mark.parametrize("retry_after", [True, False], ids=["retry-after", "no retry-after"])
+@pytest.mark.parametrize("max_in_flight", [16, 64])
+def test_random_faults_do_not_make_the_throughput_collapse(
+    headers: bool, retry_after: bool, max_in_flight: int
+) -> None:
+    timeout_s = 30.0
+    world = World(
+        max_in_flight=max_in_flight,
+        quota=Quota(1e6, 1e9) if headers else None,
+        faults=Faults(rate_limit=0.2, server_error=0.05, malformed=0.05, hang=0.02),
+        sends_retry_after=retry_after,
+        timeout_s=timeout_s,
+    )
+    world.converse(4 * max_in_flight, lambda: 500)
+    world.run(360)
+    good, slow = 0.68, 0.10
+    seconds_a_success = (good * 1.0 + slow * 1.0 + 0.02 * timeout_s) / good
+    goodput = world.provider.served_between(60, 360) / 300
+    assert goodput >= 0.5 * max_in_flight / seconds_a_success
+    assert world.core.breaker.times_opened <= 2
+    # The last conversation in line waits for all before it, and nobody waits for ever.
+    assert max(world.clock.now - call.began for call in world.open_calls if not call.fresh) < 180

@@ -8,7 +8,7 @@ import msgspec
 
 from simia_async.clients.governor.breaker import Breaker, BreakerState
 from simia_async.clients.governor.bucket import Bucket, Quota
-from simia_async.clients.governor.noise import Noise, Verdict
+from simia_async.clients.governor.noise import Noise
 from simia_async.clients.governor.window import Window
 
 OutcomeKind = Literal["ok", "rate_limited", "unavailable", "malformed", "refused", "abandoned"]
@@ -33,7 +33,6 @@ class Ticket:
         "submitted_at",
         "token_mark",
         "tokens",
-        "trial",
         "withdrawn",
     )
 
@@ -48,7 +47,6 @@ class Ticket:
         self.is_probe = False
         self.era = 0
         """A call that is taken for lost is of an earlier era than the core."""
-        self.trial = 0
         self.request_mark = 0.0
         self.token_mark = 0.0
 
@@ -225,9 +223,8 @@ class GovernorCore:
         if kind == "rate_limited":
             turned_away = not self._is_spent(ticket, outcome, now)
         turned_away = turned_away and not late and not ticket.is_probe
-        verdict = self._noise.heard(ticket.trial, turned_away=turned_away)
-        if verdict is not None:
-            self._adapt(verdict)
+        if self._noise.heard(turned_away=turned_away):
+            self.window.overloaded(ticket.granted_at, now, self._latency_s)
         if turned_away and kind == "rate_limited":
             self._turned_away(outcome.retry_after_s, now)
         if kind in ("ok", "malformed"):
@@ -316,9 +313,6 @@ class GovernorCore:
             self.breaker.probing(now)
         ticket.granted_at = now
         ticket.era = self._era
-        if self._noise.trial:
-            ticket.trial = self._noise.trial
-            self._noise.sent()
         self._waited_s += now - ticket.submitted_at
         if not self.in_flight:
             self._silent_since = now
@@ -357,16 +351,6 @@ class GovernorCore:
                 bucket.refused(needed, quota.remaining, outcome.retry_after_s, mark, now)
                 spent = True
         return spent
-
-    def _adapt(self, verdict: Verdict) -> None:
-        """Send fewer calls at once, or as many as before."""
-        match verdict:
-            case "it helped":
-                self.window.settle()
-            case "it did not help":
-                self.window.restore()
-            case _:
-                self.window.shrink(again=verdict == "slow down more")
 
     def _turned_away(self, retry_after_s: float, now: float) -> None:
         """Leave the place empty as long as an answer takes: refusals come so soon that the next

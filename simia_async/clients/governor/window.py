@@ -1,25 +1,24 @@
 """How many calls may be in flight: additive increase, multiplicative decrease (AIMD)."""
 
 _FIRST = 16
-_TRIAL = 0.7
-_DECREASE = 0.9
+_DECREASE = 0.85
 _ACCELERATION = 0.01
 
 
 class Window:
-    """Shrinks on trial when calls are turned away, and stays smaller if that helps.
+    """At most one decrease a latency epoch: only failures of calls sent after the last one count,
+    since those sent before it say nothing new, and not before the answers to fewer calls are in.
 
-    So there is at most one decrease a latency epoch: a trial ends with the answers to calls that
-    were sent in it. Growth is by 1% in the first epoch after a decrease, 2% in the second and so
-    on: slow where it was too much before, and fast where that was long ago.
+    It grows by 1% in the first epoch after a decrease, 2% in the second and so on: slowly where it
+    was too much before, and fast where that was long ago.
     """
 
     def __init__(self, max_in_flight: int) -> None:
         self.max_in_flight = max_in_flight
         self.size = float(max_in_flight)
         """Calls that may be in flight now."""
-        self._before_trials = self._before_trial = self.size
         self._doubles = False
+        self._decreased_at = float("-inf")
         self._epochs = 0.0
 
     def start_slowly(self) -> None:
@@ -30,7 +29,7 @@ class Window:
     def resize(self, max_in_flight: int) -> None:
         """Change the upper bound."""
         self.max_in_flight = max_in_flight
-        self.size = self._before_trials = self._before_trial = float(max_in_flight)
+        self.size = float(max_in_flight)
 
     def succeeded(self, in_flight: int) -> None:
         """Grow, if it is the window that holds calls back."""
@@ -41,20 +40,11 @@ class Window:
             if self.size == self.max_in_flight:
                 self._doubles = False
 
-    def shrink(self, *, again: bool) -> None:
-        """Try with fewer calls."""
-        if not again:
-            self._before_trials = self.size
-        self._before_trial = self.size
-        self.size = max(1.0, self.size * _TRIAL)
-
-    def settle(self) -> None:
-        """Fewer calls were turned away: not quite as many as before."""
-        if not self._doubles:
-            self.size = max(self.size, self._before_trial * _DECREASE)
+    def overloaded(self, sent_at: float, now: float, latency_s: float) -> None:
+        """Shrink, unless that has been done since this call was sent or a latency ago."""
+        if sent_at < self._decreased_at or now < self._decreased_at + latency_s:
+            return
+        self.size = max(1.0, self.size * (0.5 if self._doubles else _DECREASE))
         self._doubles = False
+        self._decreased_at = now
         self._epochs = 0.0
-
-    def restore(self) -> None:
-        """No fewer calls were turned away: as many as before."""
-        self.size = max(self.size, self._before_trials)
