@@ -45,9 +45,11 @@ class Bucket:
         """Per second; None: not known."""
         self.capacity = max(1.0, self.rate or 0.0)
         """Of a quota that was given to us, a second's worth; learnt ones tell their own."""
-        self.level = self.capacity
+        self.level = self.capacity * _BRIM
         self._ceiling = self.rate
         self._limit: float | None = None
+        self._limit_of = -math.inf
+        """When the request was sent that was told so."""
         self._reserve = 0.0
         self._brim = self.capacity * _BRIM
         self._left_over = math.inf
@@ -106,7 +108,7 @@ class Bucket:
         """Correct an estimate: positive if less was used than taken."""
         self.level = min(self.capacity, self.level + amount)
 
-    def learn(self, quota: Quota, mark: float, now: float) -> None:
+    def learn(self, quota: Quota, mark: float, sent_at: float, now: float) -> None:
         """Take in what the response to a request said; `mark` is from when it was sent."""
         limit, remaining = quota.limit_per_minute, quota.remaining
         if limit is None or not 0 < limit < _ABSURD:
@@ -114,7 +116,11 @@ class Bucket:
         self.refill(now)
         first = self._guessed or self.rate is None
         if limit != self._limit:
+            if sent_at < self._limit_of:
+                return  # the limits have changed since
             self._learn_limit(limit)
+        if sent_at > self._limit_of:
+            self._limit_of = sent_at
         if remaining is None or not 0 <= remaining < _ABSURD:
             if first:
                 self._move(self.capacity - self.level)
@@ -131,7 +137,8 @@ class Bucket:
         if then < -_ROUNDED_OFF and at_present < -_ROUNDED_OFF:
             self._move(max(then, at_present) + _ROUNDED_OFF)
             self._left_over = 0.0
-        elif not ours:
+        elif remaining > 0 and not ours:
+            # (Nothing left may also mean that there is a debt.)
             self._believe(min(then, at_present), now)
 
     def refused(

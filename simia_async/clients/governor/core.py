@@ -328,14 +328,14 @@ class GovernorCore:
 
     def _learn(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
         if outcome.requests is not None:
-            self.requests.learn(outcome.requests, ticket.request_mark, now)
+            self.requests.learn(outcome.requests, ticket.request_mark, ticket.granted_at, now)
         if not self._limits_known:
             self._limits_known = True
             self.requests.forget_guess()
             if outcome.requests is None and outcome.tokens is None:
                 self.window.start_slowly()
         if outcome.tokens is not None:
-            self.tokens.learn(outcome.tokens, ticket.token_mark, now)
+            self.tokens.learn(outcome.tokens, ticket.token_mark, ticket.granted_at, now)
         elif outcome.tokens_used is not None:
             # No header will say so: the quota is charged what was really used.
             self.tokens.give_back(ticket.tokens - outcome.tokens_used)
