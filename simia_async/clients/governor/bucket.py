@@ -12,8 +12,9 @@ may use the quota too.
 """
 _BRIM = 1.02
 """A request for all that the bucket holds waits this much longer, lest it arrive too early."""
+_RESPONSES = 16
 _PATIENCE_S = 1.0
-"""So long all responses must say that more is left than we think, before it is believed."""
+"""So many responses, and all for so long, must say that more is left than we think, before it is believed."""
 _ROUNDED_OFF = 1.0
 """Headers tell whole numbers."""
 _GUESS_PER_S = 1.0
@@ -54,6 +55,7 @@ class Bucket:
         self._brim = self.capacity * _BRIM
         self._left_over = math.inf
         self._left_over_at = now
+        self._responses = 0
         self._guessed = False
         self._corrections = 0.0
         self._at = now
@@ -158,10 +160,11 @@ class Bucket:
 
     def _believe(self, left_over: float, now: float) -> None:
         self._left_over = max(0.0, min(self._left_over, left_over))
-        if now >= self._left_over_at + _PATIENCE_S:
+        self._responses += 1
+        if self._responses >= _RESPONSES and now >= self._left_over_at + _PATIENCE_S:
             if self._left_over > 0:
                 self._move(self._left_over)
-            self._left_over, self._left_over_at = math.inf, now
+            self._left_over, self._left_over_at, self._responses = math.inf, now, 0
 
     def _learn_limit(self, limit: float) -> None:
         self._limit, self._guessed = limit, False
@@ -178,7 +181,7 @@ class Bucket:
         if quota.reset_s is not None and quota.reset_s >= 0:
             # What is missing comes back at the known rate within the known time.
             capacity = min(limit, remaining + quota.reset_s * limit / 60)
-        if capacity > self.capacity:
+        if capacity > self.capacity and (remaining > 0 or quota.reset_s is None):
             self.capacity = capacity
             self._reserve, self._brim = _RESERVE * capacity, _BRIM * capacity
 
