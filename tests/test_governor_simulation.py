@@ -341,7 +341,9 @@ def test_large_requests_do_not_starve_among_small_ones(large: int) -> None:
     world = World(quota=quota, max_in_flight=512)
     world.converse(512, lambda: 500 if world.rng.random() < 0.99 else large)
     assert used(world, quota, 20, 140) >= 0.9
-    waits = {tokens: [wait for size, wait in world.waits if size == tokens] for tokens in (500, large)}
+    waits = {
+        tokens: [wait for size, wait in world.waits if size == tokens] for tokens in (500, large)
+    }
     assert len(waits[large]) > 20
     assert max(waits[large]) < max(waits[500]) + 15
     assert bursts_over(quota) <= 1

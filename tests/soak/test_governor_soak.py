@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from simia_store import CallRecord
@@ -96,9 +96,7 @@ async def test_after_an_outage_of_a_minute_the_throughput_is_back_in_seconds(kin
 
 
 async def test_each_of_2000_calls_among_faults_ends_in_a_result_or_a_typed_error() -> None:
-    faults = Faults(
-        rate_limit=0.2, server_error=0.05, truncated=0.05, hang=0.02, retry_after_s=0.2
-    )
+    faults = Faults(rate_limit=0.2, server_error=0.05, truncated=0.05, hang=0.02, retry_after_s=0.2)
     ledgers: list[list[CallRecord]] = [[] for _ in range(CALLS)]
     async with ScriptedServer(respond=answer, latency="lognormal:0.2,0.5", faults=faults) as server:
         endpoint = Endpoint(base_url=server.base_url, model="m", max_in_flight=64, timeout_s=5)

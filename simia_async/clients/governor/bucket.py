@@ -14,7 +14,7 @@ _BRIM = 1.02
 """A request for all that the bucket holds waits this much longer, lest it arrive too early."""
 _RESPONSES = 16
 _PATIENCE_S = 1.0
-"""So many responses, and all for so long, must say that more is left than we think, before it is believed."""
+"""So many responses, and for so long, must all say that more is left than we think."""
 _ROUNDED_OFF = 1.0
 """Headers tell whole numbers."""
 _GUESS_PER_S = 1.0
