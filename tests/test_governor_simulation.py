@@ -341,11 +341,10 @@ def test_large_requests_do_not_starve_among_small_ones(large: int) -> None:
     world = World(quota=quota, max_in_flight=512)
     world.converse(512, lambda: 500 if world.rng.random() < 0.99 else large)
     assert used(world, quota, 20, 140) >= 0.9
-    waits = {
-        tokens: [wait for size, wait in world.waits if size == tokens] for tokens in (500, large)
-    }
-    assert len(waits[large]) > 20
-    assert max(waits[large]) < max(waits[500]) + 15
+    waits_of_large = [wait for tokens, wait in world.waits if tokens == large]
+    waits_of_small = [wait for tokens, wait in world.waits if tokens == 500]
+    assert len(waits_of_large) > 20
+    assert max(waits_of_large) < max(waits_of_small) + 15
     assert bursts_over(quota) <= 1
 
 
@@ -367,6 +366,47 @@ def test_the_first_come_are_the_first_served_and_conversations_in_flight_go_firs
         (running,) = core.grants(1.0)
         served.append(running)
     assert served == continuing + fresh
+
+
+# Single decisions.
+
+
+def test_before_the_first_answer_calls_go_one_a_second() -> None:
+    core = GovernorCore(0.0, max_in_flight=100)
+    first = Ticket(1, fresh=True)
+    assert core.submit(first, 0.0)
+    assert not any(core.submit(Ticket(1, fresh=True), 0.0) for _ in range(50))
+    assert core.grants(0.9) == []
+    assert len(core.grants(1.1)) == 1
+    core.finish(first, Outcome("ok"), 1.5)
+    # An endpoint that tells no limits gets 16 at once, and one more for each answer.
+    assert len(core.grants(1.5)) == 16
+
+
+def test_a_burst_of_refusals_shrinks_the_window_once() -> None:
+    core = GovernorCore(0.0, max_in_flight=64, requests_per_minute=6e6)
+    tickets = [Ticket(1, fresh=False) for _ in range(64)]
+    assert all(core.submit(ticket, 0.0) for ticket in tickets)
+    core.finish(tickets.pop(), Outcome("ok"), 1.0)
+    for ticket in tickets:
+        core.finish(ticket, Outcome("rate_limited"), 1.01)
+    assert core.window.size == pytest.approx(0.85 * 64)
+
+
+def test_an_answer_to_what_was_sent_before_an_outage_does_not_end_it() -> None:
+    core = GovernorCore(0.0, max_in_flight=64, requests_per_minute=6e6)
+    slow, *failing = [Ticket(1, fresh=False) for _ in range(9)]
+    assert all(core.submit(ticket, 0.0) for ticket in (slow, *failing))
+    for ticket in failing:
+        core.finish(ticket, Outcome("unavailable"), 0.1)
+    assert core.breaker.state == "open"
+    core.finish(slow, Outcome("ok"), 0.2)
+    assert core.breaker.state == "open"
+    probe = Ticket(1, fresh=False)
+    assert not core.submit(probe, 0.3)
+    assert core.grants(0.6) == [probe]
+    core.finish(probe, Outcome("ok"), 0.7)
+    assert core.breaker.state == "closed"
 
 
 # Outages.

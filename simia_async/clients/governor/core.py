@@ -216,6 +216,9 @@ class GovernorCore:
         self._silent_since = now
         if kind == "unavailable":
             self.breaker.failed(ticket.granted_at, now)
+            if not self._limits_known:
+                # The guess is there to spare an unknown quota, which this call did not reach.
+                self.requests.give_back(1)
         else:
             self.breaker.reached(ticket.granted_at, now)
             self._learn(ticket, outcome, now)
