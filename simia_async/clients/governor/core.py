@@ -304,9 +304,7 @@ class GovernorCore:
         cooling = self._cooling
         while cooling and cooling[0] <= now:
             cooling.popleft()
-        # One call at least, or nothing would ever widen the window again.
-        taken = self.in_flight + len(cooling)
-        return taken >= self.window.size and taken > 0
+        return self.in_flight + len(cooling) >= self.window.size
 
     def _grant(self, ticket: Ticket, now: float) -> None:
         if self.breaker.state != "closed":

@@ -44,6 +44,7 @@ class Window:
         """Shrink, unless that has been done since this call was sent or a latency ago."""
         if sent_at < self._decreased_at or now < self._decreased_at + latency_s:
             return
+        # One call at least, or nothing would ever widen the window again.
         self.size = max(1.0, self.size * (0.5 if self._doubles else _DECREASE))
         self._doubles = False
         self._decreased_at = now
