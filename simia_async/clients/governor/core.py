@@ -17,6 +17,7 @@ _SMOOTHING = 0.1
 _SHORTEST_SILENCE_S = 10.0
 _LATENCIES_OF_SILENCE = 8
 _MOST = 0.5
+_LONGEST_COOLING_S = 10.0
 _LONGEST_BELIEF_S = 90.0
 """More than a minute's quota takes to come back."""
 
@@ -234,8 +235,9 @@ class GovernorCore:
             if ticket.granted_at > self._paused_at:
                 self.paused_until = self._paused_at = float("-inf")
             self.window.succeeded(self.in_flight + 1)
-            weight = _SMOOTHING if self._latency_s else 1.0
-            self._latency_s += weight * (now - ticket.granted_at - self._latency_s)
+            if not late:
+                weight = _SMOOTHING if self._latency_s else 1.0
+                self._latency_s += weight * (now - ticket.granted_at - self._latency_s)
 
     def statistics(self, now: float) -> GovernorStatistics:
         """The governor as it stands."""
@@ -358,7 +360,7 @@ class GovernorCore:
         call and the next would be refused as well. Where most are refused, all wait.
         """
         if self._latency_s:
-            self._cooling.append(now + self._latency_s)
+            self._cooling.append(now + min(self._latency_s, _LONGEST_COOLING_S))
         if self._noise.recent > _MOST and 0 < retry_after_s < math.inf:
             self.paused_until = max(self.paused_until, now + retry_after_s)
             self._paused_at = now
