@@ -272,7 +272,7 @@ def test_a_quota_that_is_learnt_is_used_up_and_not_exceeded(
     quota = Quota(rpm, tpm, burst_s=burst_s)
     world = World(quota=quota, latency=latency, max_in_flight=512)
     world.converse(1024, tokens_around(world, 500))
-    assert used(world, quota, start, start + 120) >= 0.95
+    assert used(world, quota, start, start + 60) >= 0.95
     assert bursts_over(quota) <= 1
     assert world.provider.refused <= 0.01 * world.provider.asked
 
