@@ -195,7 +195,7 @@ class GovernorMachine(RuleBasedStateMachine):
 
 TestGovernorMachine = GovernorMachine.TestCase
 TestGovernorMachine.settings = settings(
-    max_examples=150,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
