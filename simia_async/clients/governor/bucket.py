@@ -4,6 +4,23 @@ import math
 
 import msgspec
 
+_ABSURD = 1e15
+"""No endpoint has such a quota; a header that says so says nothing."""
+_RESERVE = 0.1
+"""Share of the bucket that is not touched: what waits in the network arrives bunched, and others
+may use the quota too.
+"""
+_BRIM = 1.02
+"""A request for all that the bucket holds waits this much longer, lest it arrive too early."""
+_RESPONSES = 16
+_PATIENCE_S = 1.0
+"""So many responses, and for so long, must all say that more is left than we think."""
+_ROUNDED_OFF = 1.0
+"""Headers tell whole numbers."""
+_GUESS_PER_S = 1.0
+_ROUNDING_S = 1e-4
+"""Who comes back at the very moment may find the bucket short by a rounding error."""
+
 
 class Quota(msgspec.Struct, frozen=True, gc=False):
     """What one response said of one quota; None where it said nothing."""
@@ -14,99 +31,160 @@ class Quota(msgspec.Struct, frozen=True, gc=False):
     """Time until nothing of the quota is used any more."""
 
 
-class Mark(msgspec.Struct, frozen=True, gc=False):
-    """The bucket as it stood when a request was sent."""
-
-    level: float
-    """Infinite where the quota was not known yet."""
-    corrections: float
-    taken: float
-    """All that was ever taken."""
-
-
 class Bucket:
     """How much may be sent now. Without a known quota everything may.
 
     The level is our own account: what was sent goes off, what the rate brings comes in. A response
     tells what the endpoint had left, but not at which moment between our sending and its answer;
-    so the account is only moved as far as the header contradicts it at both ends.
+    so the account is only moved as far as the header contradicts it at both ends. Requests that
+    overtook others have seen more than will be left; so what seems left over is believed only if
+    all responses of a while say so.
     """
 
     def __init__(self, per_minute: float | None, now: float) -> None:
         self.rate: float | None = per_minute / 60 if per_minute else None
         """Per second; None: not known."""
+        self.capacity = max(1.0, self.rate or 0.0)
+        """Of a quota that was given to us, a second's worth; learnt ones tell their own."""
+        self.level = self.capacity * _BRIM
         self._ceiling = self.rate
-        self.capacity = max(1.0, self.rate) if self.rate else math.inf
-        """A second's worth of a quota that was given to us; learnt ones tell their own."""
-        self.level = self.capacity
+        self._limit: float | None = None
+        self._limit_of = -math.inf
+        """When the request was sent that was told so."""
+        self._reserve = 0.0
+        self._brim = self.capacity * _BRIM
+        self._left_over = math.inf
+        self._left_over_at = now
+        self._responses = 0
+        self._guessed = False
         self._corrections = 0.0
-        self._taken = 0.0
         self._at = now
+
+    @property
+    def known_rate(self) -> float | None:
+        """The rate per second, if it is more than a guess."""
+        return None if self._guessed else self.rate
+
+    def guess(self) -> None:
+        """Until the endpoint has answered: a call a second, so that none of its limits is hit."""
+        self.rate, self._guessed = _GUESS_PER_S, True
+
+    def forget_guess(self) -> None:
+        """The endpoint has answered; if it did not speak of a quota, there is none."""
+        if self._guessed:
+            self.rate, self._guessed = None, False
 
     def refill(self, now: float) -> None:
         """Let in what came since the last time."""
-        if self.rate is not None and now > self._at:
-            self.level = min(self.capacity, self.level + (now - self._at) * self.rate)
-        self._at = max(self._at, now)
+        if now > self._at:
+            if self.rate is not None:
+                level = self.level + (now - self._at) * self.rate
+                self.level = level if level < self._brim else self._brim
+            self._at = now
 
-    def has(self, amount: float) -> bool:
+    def has(self, amount: float, now: float) -> bool:
         """Whether `amount` may be sent. A full bucket lets through what is larger than itself."""
-        return self.rate is None or self.level >= min(amount, self.capacity)
+        if self.rate is None:
+            return True
+        self.refill(now)
+        needed = amount + self._reserve
+        return self.level >= (needed if needed < self.capacity else self._brim)
 
-    def seconds_until(self, amount: float) -> float:
-        """Time until `has` will be true, counted from the last refill."""
+    def seconds_until(self, amount: float, now: float) -> float:
+        """Time until `has` will be true."""
         if self.rate is None:
             return 0.0
-        return max(0.0, (min(amount, self.capacity) - self.level) / self.rate)
+        self.refill(now)
+        needed = amount + self._reserve
+        missing = (needed if needed < self.capacity else self._brim) - self.level
+        return missing / self.rate + _ROUNDING_S if missing > 0 else 0.0
 
-    def take(self, amount: float) -> Mark:
-        """Send `amount`; says how the bucket stands afterwards."""
-        self._taken += amount
-        if self.rate is not None:
-            self.level -= amount
-        return Mark(self.level, self._corrections, self._taken)
+    def take(self, amount: float) -> float:
+        """Send `amount`; gives a mark of how the bucket then stands, for `learn`."""
+        if self.level > self.capacity:
+            self.level = self.capacity
+        self.level -= amount
+        return self.level - self._corrections
 
     def give_back(self, amount: float) -> None:
         """Correct an estimate: positive if less was used than taken."""
-        if self.rate is not None:
-            self.level = min(self.capacity, self.level + amount)
+        self.level = min(self.capacity, self.level + amount)
 
-    def learn(self, quota: Quota, mark: Mark) -> None:
+    def learn(self, quota: Quota, mark: float, sent_at: float, now: float) -> None:
         """Take in what the response to a request said; `mark` is from when it was sent."""
-        if quota.limit_per_minute is None or quota.limit_per_minute <= 0:
+        limit, remaining = quota.limit_per_minute, quota.remaining
+        if limit is None or not 0 < limit < _ABSURD:
             return
-        learnt = quota.limit_per_minute / 60
-        rate = min(learnt, self._ceiling) if self._ceiling else learnt
-        first = self.rate is None
-        self.rate = rate
-        if self._ceiling is None or learnt < self._ceiling:
-            self._learn_capacity(quota, learnt)
-        if quota.remaining is None:
+        self.refill(now)
+        first = self._guessed or self.rate is None
+        if limit != self._limit:
+            if sent_at < self._limit_of:
+                return  # the limits have changed since
+            self._learn_limit(limit)
+        if sent_at > self._limit_of:
+            self._limit_of = sent_at
+        if remaining is None or not 0 <= remaining < _ABSURD:
             if first:
-                self.level = self.capacity
+                self._move(self.capacity - self.level)
             return
+        ours = self._ceiling is not None and limit / 60 >= self._ceiling
+        if not ours:
+            self._learn_capacity(quota, limit, remaining)
+        then = remaining - mark - self._corrections
         if first:
-            # What was sent after this request is not in its account yet.
-            self.level = quota.remaining - (self._taken - mark.taken)
+            # What was sent after this request is in our account, but not in what it was told.
+            self._move(then)
             return
-        self._correct(quota.remaining, mark)
+        at_present = remaining - self.level
+        if then < -_ROUNDED_OFF and at_present < -_ROUNDED_OFF:
+            self._move(max(then, at_present) + _ROUNDED_OFF)
+            self._left_over = 0.0
+        elif remaining > 0 and not ours:
+            # (Nothing left may also mean that there is a debt.)
+            self._believe(min(then, at_present), now)
 
-    def _learn_capacity(self, quota: Quota, rate: float) -> None:
-        assert quota.limit_per_minute is not None
-        if quota.remaining is not None and quota.reset_s is not None:
+    def refused(
+        self, amount: float, remaining: float, retry_after_s: float, mark: float, now: float
+    ) -> None:
+        """So little was left that `amount` was refused. Refusals come at once, so it still is."""
+        if self.rate is None:
+            return
+        self.refill(now)
+        # Headers are rounded; that the rest comes within `retry_after_s` is more exact.
+        left = max(remaining, min(amount, self.capacity) - retry_after_s * self.rate)
+        correction = left - self.level
+        if correction > 0:
+            # Some endpoints do not charge what they refuse.
+            correction = max(0.0, min(correction, left - mark - self._corrections))
+        self._move(correction)
+
+    def _believe(self, left_over: float, now: float) -> None:
+        self._left_over = max(0.0, min(self._left_over, left_over))
+        self._responses += 1
+        if self._responses >= _RESPONSES and now >= self._left_over_at + _PATIENCE_S:
+            if self._left_over > 0:
+                self._move(self._left_over)
+            self._left_over, self._left_over_at, self._responses = math.inf, now, 0
+
+    def _learn_limit(self, limit: float) -> None:
+        self._limit, self._guessed = limit, False
+        self.rate = limit / 60
+        self.capacity = 1.0
+        if self._ceiling is not None and self._ceiling <= self.rate:
+            self.rate = self._ceiling
+            self.capacity = max(1.0, self.rate)
+        self._reserve, self._brim = 0.0, _BRIM * self.capacity
+
+    def _learn_capacity(self, quota: Quota, limit: float, remaining: float) -> None:
+        """Rounding only ever makes a bucket look smaller, so the largest look is believed."""
+        capacity = limit
+        if quota.reset_s is not None and quota.reset_s >= 0:
             # What is missing comes back at the known rate within the known time.
-            self.capacity = max(1.0, quota.remaining + quota.reset_s * rate)
-        else:
-            self.capacity = max(1.0, quota.limit_per_minute)
-        self.level = min(self.level, self.capacity)
+            capacity = min(limit, remaining + quota.reset_s * limit / 60)
+        if capacity > self.capacity and (remaining > 0 or quota.reset_s is None):
+            self.capacity = capacity
+            self._reserve, self._brim = _RESERVE * capacity, _BRIM * capacity
 
-    def _correct(self, remaining: float, mark: Mark) -> None:
-        if not math.isfinite(mark.level):
-            return  # sent before the quota was known
-        then = remaining - (mark.level + self._corrections - mark.corrections)
-        now = remaining - self.level
-        if then * now <= 0:
-            return
-        correction = min(then, now, key=abs)
+    def _move(self, correction: float) -> None:
         self._corrections += correction
         self.level = min(self.capacity, self.level + correction)

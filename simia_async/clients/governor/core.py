@@ -7,19 +7,26 @@ from typing import Literal
 import msgspec
 
 from simia_async.clients.governor.breaker import Breaker, BreakerState
-from simia_async.clients.governor.bucket import Bucket, Mark, Quota
+from simia_async.clients.governor.bucket import Bucket, Quota
+from simia_async.clients.governor.noise import Noise
 from simia_async.clients.governor.window import Window
 
 OutcomeKind = Literal["ok", "rate_limited", "unavailable", "malformed", "refused", "abandoned"]
 
 _SMOOTHING = 0.1
+_SHORTEST_SILENCE_S = 10.0
+_LATENCIES_OF_SILENCE = 8
+_MOST = 0.5
+_LONGEST_COOLING_S = 10.0
+_LONGEST_BELIEF_S = 90.0
+"""More than a minute's quota takes to come back."""
 
 
 class Ticket:
     """One attempt of one call, from its wish to be sent to its end."""
 
     __slots__ = (
-        "abandoned",
+        "era",
         "fresh",
         "granted_at",
         "is_probe",
@@ -27,6 +34,7 @@ class Ticket:
         "submitted_at",
         "token_mark",
         "tokens",
+        "withdrawn",
     )
 
     def __init__(self, tokens: float, *, fresh: bool) -> None:
@@ -36,13 +44,12 @@ class Ticket:
         """Whether it begins a conversation; those in flight go first."""
         self.submitted_at = 0.0
         self.granted_at = 0.0
-        self.abandoned = False
+        self.withdrawn = False
         self.is_probe = False
-        self.request_mark = _NO_MARK
-        self.token_mark = _NO_MARK
-
-
-_NO_MARK = Mark(math.inf, 0.0, 0.0)
+        self.era = 0
+        """A call that is taken for lost is of an earlier era than the core."""
+        self.request_mark = 0.0
+        self.token_mark = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +68,8 @@ class GovernorStatistics(msgspec.Struct, frozen=True, gc=False):
     """What a screen shows of a governor. Times in seconds, quotas a minute."""
 
     in_flight: int
+    lost: int
+    """Calls under way that have been silent for so long that their places are given to others."""
     waiting: int
     waiting_fresh: int
     """Part of `waiting` that begins a conversation."""
@@ -79,6 +88,8 @@ class GovernorStatistics(msgspec.Struct, frozen=True, gc=False):
     unavailable: int
     malformed: int
     refused: int
+    abandoned: int
+    """Calls that the caller gave up."""
     latency_s: float
     """Of answers, smoothed."""
     waited_s: float
@@ -96,22 +107,33 @@ class GovernorCore:
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
     ) -> None:
-        known = requests_per_minute is not None or tokens_per_minute is not None
         self.requests = Bucket(requests_per_minute, now)
         self.tokens = Bucket(tokens_per_minute, now)
-        self.window = Window(max_in_flight, limits_known=known)
+        if requests_per_minute is None and tokens_per_minute is None:
+            self.requests.guess()
+        self.window = Window(max_in_flight)
+        self._limits_known = requests_per_minute is not None or tokens_per_minute is not None
         self.breaker = Breaker()
         self.in_flight = 0
+        """Calls under way, but for those that are taken for lost."""
+        self.lost = 0
+        """Calls under way of which nothing is expected any more; they occupy no place."""
         self.paused_until = float("-inf")
+        self._paused_at = float("-inf")
+        self._noise = Noise()
         self._continuing: deque[Ticket] = deque()
         self._fresh: deque[Ticket] = deque()
         self._waiting_continuing = self._waiting_fresh = 0
+        self._cooling: deque[float] = deque()
+        """When the places of calls that were turned away may be taken again."""
+        self._era = 0
+        self._silent_since = now
+        """When anything was last heard, or when a call was sent while none was in flight."""
         self._counts: dict[OutcomeKind, int] = dict.fromkeys(
             ("ok", "rate_limited", "unavailable", "malformed", "refused", "abandoned"), 0
         )
         self._latency_s = 0.0
         self._waited_s = 0.0
-        self._tokens_out = 0.0
 
     @property
     def waiting(self) -> int:
@@ -121,7 +143,9 @@ class GovernorCore:
     def submit(self, ticket: Ticket, now: float) -> bool:
         """Ask to send a call. True: send it now; False: `grants` will name it when it may go."""
         ticket.submitted_at = now
-        if self.waiting == 0 and self._may_go(ticket, now):
+        # New ones wait behind those that wait; those in flight only behind their own kind.
+        ahead = self.waiting if ticket.fresh else self._waiting_continuing
+        if not ahead and self._may_go(ticket, now):
             self._grant(ticket, now)
             return True
         if ticket.fresh:
@@ -134,7 +158,7 @@ class GovernorCore:
 
     def withdraw(self, ticket: Ticket) -> None:
         """Take back a wish that was not granted yet."""
-        ticket.abandoned = True
+        ticket.withdrawn = True
         if ticket.fresh:
             self._waiting_fresh -= 1
         else:
@@ -164,53 +188,74 @@ class GovernorCore:
             return None
         if self.breaker.state != "closed":
             return max(self.breaker.probe_at, now)
-        if self.in_flight >= self.window.size and self.in_flight:
-            return None
-        self.requests.refill(now)
-        self.tokens.refill(now)
-        wait = max(self.requests.seconds_until(1), self.tokens.seconds_until(ticket.tokens))
-        return max(now + wait, self.paused_until)
+        if self._is_full(now):
+            free_at = self._silent_since + self._silence_s
+            if self._cooling:
+                free_at = min(free_at, self._cooling[0])
+            return max(free_at, now) if free_at < math.inf else None
+        wait = max(
+            self.requests.seconds_until(1, now), self.tokens.seconds_until(ticket.tokens, now)
+        )
+        at = max(now + wait, self.paused_until)
+        if not self.in_flight:
+            at = max(now, min(at, self._silent_since + _LONGEST_BELIEF_S))
+        return at
 
     def finish(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
         """Take in what became of a call that was sent."""
-        self.in_flight -= 1
         kind = outcome.kind
         self._counts[kind] += 1
+        late = ticket.era != self._era
+        if late:
+            self.lost -= 1
+        else:
+            self.in_flight -= 1
         if kind == "abandoned":
             if ticket.is_probe:
                 self.breaker.abandoned(now)
             return
-        self.window.answered()
+        self._silent_since = now
         if kind == "unavailable":
-            self.breaker.failed(now, probe=ticket.is_probe)
+            self.breaker.failed(ticket.granted_at, now)
+            if not self._limits_known:
+                # The guess is there to spare an unknown quota, which this call did not reach.
+                self.requests.give_back(1)
         else:
-            self.breaker.reached()
+            self.breaker.reached(ticket.granted_at, now)
             self._learn(ticket, outcome, now)
-        if outcome.overloaded:
-            self.window.overloaded(ticket.granted_at, now)
+        turned_away = outcome.overloaded
         if kind == "rate_limited":
-            self._rate_limited(ticket, outcome, now)
-        elif kind in ("ok", "malformed"):
+            turned_away = not self._is_spent(ticket, outcome, now)
+        turned_away = turned_away and not late and not ticket.is_probe
+        if self._noise.heard(turned_away=turned_away):
+            self.window.overloaded(ticket.granted_at, now, self._latency_s)
+        if turned_away and kind == "rate_limited":
+            self._turned_away(outcome.retry_after_s, now)
+        if kind in ("ok", "malformed"):
+            if ticket.granted_at > self._paused_at:
+                self.paused_until = self._paused_at = float("-inf")
             self.window.succeeded(self.in_flight + 1)
-            latency = now - ticket.granted_at
-            weight = _SMOOTHING if self._latency_s else 1.0
-            self._latency_s += weight * (latency - self._latency_s)
+            if not late:
+                weight = _SMOOTHING if self._latency_s else 1.0
+                self._latency_s += weight * (now - ticket.granted_at - self._latency_s)
 
     def statistics(self, now: float) -> GovernorStatistics:
         """The governor as it stands."""
         requests, tokens = self.requests, self.tokens
         requests.refill(now)
         tokens.refill(now)
+        request_rate, token_rate = requests.known_rate, tokens.known_rate
         return GovernorStatistics(
             in_flight=self.in_flight,
+            lost=self.lost,
             waiting=self.waiting,
             waiting_fresh=self._waiting_fresh,
             window=self.window.size,
             max_in_flight=self.window.max_in_flight,
-            requests_per_minute=requests.rate * 60 if requests.rate else None,
-            tokens_per_minute=tokens.rate * 60 if tokens.rate else None,
-            requests_left=requests.level if requests.rate else None,
-            tokens_left=tokens.level if tokens.rate else None,
+            requests_per_minute=request_rate * 60 if request_rate else None,
+            tokens_per_minute=token_rate * 60 if token_rate else None,
+            requests_left=requests.level if request_rate else None,
+            tokens_left=tokens.level if token_rate else None,
             paused_s=max(0.0, self.paused_until - now),
             breaker=self.breaker.state,
             times_opened=self.breaker.times_opened,
@@ -219,59 +264,103 @@ class GovernorCore:
             unavailable=self._counts["unavailable"],
             malformed=self._counts["malformed"],
             refused=self._counts["refused"],
+            abandoned=self._counts["abandoned"],
             latency_s=self._latency_s,
             waited_s=self._waited_s,
         )
 
+    @property
+    def _silence_s(self) -> float:
+        """How long nothing need be heard of a full window before it is taken for lost."""
+        if not self._latency_s:
+            return math.inf
+        return max(_SHORTEST_SILENCE_S, _LATENCIES_OF_SILENCE * self._latency_s)
+
     def _head(self) -> Ticket | None:
         for queue in (self._continuing, self._fresh):
-            while queue and queue[0].abandoned:
+            while queue and queue[0].withdrawn:
                 queue.popleft()
             if queue:
                 return queue[0]
         return None
 
     def _may_go(self, ticket: Ticket, now: float) -> bool:
-        if not self.breaker.lets_through(now) or now < self.paused_until:
+        if self.breaker.state != "closed":
+            # Whatever is in flight may hang; a probe does not wait for it.
+            return now >= self.breaker.probe_at
+        if self._is_full(now):
+            if now >= self._silent_since + self._silence_s:
+                self._write_off()
+                self.breaker.silent(now)
             return False
-        # One call at least, or nothing would ever widen the window again.
-        if self.in_flight >= self.window.size and self.in_flight:
-            return False
-        self.requests.refill(now)
-        self.tokens.refill(now)
-        return self.requests.has(1) and self.tokens.has(ticket.tokens)
+        if (
+            now >= self.paused_until
+            and self.requests.has(1, now)
+            and self.tokens.has(ticket.tokens, now)
+        ):
+            return True
+        # Headers may be nonsense: in the end the endpoint is asked again, whatever they said.
+        return not self.in_flight and now >= self._silent_since + _LONGEST_BELIEF_S
+
+    def _is_full(self, now: float) -> bool:
+        cooling = self._cooling
+        while cooling and cooling[0] <= now:
+            cooling.popleft()
+        return self.in_flight + len(cooling) >= self.window.size
 
     def _grant(self, ticket: Ticket, now: float) -> None:
+        if self.breaker.state != "closed":
+            if self.breaker.state == "half-open":
+                self._write_off()
+            ticket.is_probe = True
+            self.breaker.probing(now)
         ticket.granted_at = now
+        ticket.era = self._era
         self._waited_s += now - ticket.submitted_at
+        if not self.in_flight:
+            self._silent_since = now
         self.in_flight += 1
-        ticket.is_probe = self.breaker.sent(now)
         ticket.request_mark = self.requests.take(1)
         ticket.token_mark = self.tokens.take(ticket.tokens)
 
+    def _write_off(self) -> None:
+        """Calls that hang do not keep their places from others."""
+        self._era += 1
+        self.lost += self.in_flight
+        self.in_flight = 0
+
     def _learn(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
         if outcome.requests is not None:
-            self.requests.refill(now)
-            self.requests.learn(outcome.requests, ticket.request_mark)
+            self.requests.learn(outcome.requests, ticket.request_mark, ticket.granted_at, now)
+        if not self._limits_known:
+            self._limits_known = True
+            self.requests.forget_guess()
+            if outcome.requests is None and outcome.tokens is None:
+                self.window.start_slowly()
         if outcome.tokens is not None:
-            self.tokens.refill(now)
-            self.tokens.learn(outcome.tokens, ticket.token_mark)
+            self.tokens.learn(outcome.tokens, ticket.token_mark, ticket.granted_at, now)
         elif outcome.tokens_used is not None:
             # No header will say so: the quota is charged what was really used.
             self.tokens.give_back(ticket.tokens - outcome.tokens_used)
 
-    def _rate_limited(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
-        quotas = [quota for quota in (outcome.requests, outcome.tokens) if quota is not None]
-        if not quotas:
-            # Nothing says which limit it was: all wait as long as this call must.
-            self.window.overloaded(ticket.granted_at, now)
-            self.paused_until = max(self.paused_until, now + outcome.retry_after_s)
-        elif any(
-            quota.remaining is not None and quota.remaining < needed
-            for quota, needed in ((outcome.requests, 1.0), (outcome.tokens, ticket.tokens))
-            if quota is not None
+    def _is_spent(self, ticket: Ticket, outcome: Outcome, now: float) -> bool:
+        """Whether a 429 is explained by its headers, so that the buckets know when to go on."""
+        spent = False
+        for bucket, quota, needed, mark in (
+            (self.requests, outcome.requests, 1.0, ticket.request_mark),
+            (self.tokens, outcome.tokens, ticket.tokens, ticket.token_mark),
         ):
-            # The quota is spent; the buckets have learnt it and know when it is back.
-            pass
-        else:
-            self.window.overloaded(ticket.granted_at, now)
+            if quota is not None and quota.remaining is not None and quota.remaining < needed:
+                bucket.refused(needed, quota.remaining, outcome.retry_after_s, mark, now)
+                spent = True
+        return spent
+
+    def _turned_away(self, retry_after_s: float, now: float) -> None:
+        """Leave the place empty as long as an answer takes: refusals come so soon that the next
+        call and the next would be refused as well. Where most are refused, all wait.
+        """
+        if self._latency_s:
+            self._cooling.append(now + min(self._latency_s, _LONGEST_COOLING_S))
+        if self._noise.recent > _MOST and 0 < retry_after_s < math.inf:
+            self.paused_until = max(self.paused_until, now + retry_after_s)
+            self._paused_at = now

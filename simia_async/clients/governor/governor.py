@@ -47,7 +47,9 @@ class Governor:
             return ticket
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiters[ticket] = waiter
-        self._set_timer()
+        # Who joins the queue does not change when its first may go, unless it is the first.
+        if self._timer is None or not ticket.fresh:
+            self._set_timer()
         expiry = None
         if deadline is not None:
             expiry = self._loop.call_at(deadline, self._expire, ticket)
@@ -105,17 +107,30 @@ class Governor:
     def _withdraw(self, ticket: Ticket) -> None:
         if self._waiters.pop(ticket, None) is not None:
             self._core.withdraw(ticket)
+            self._set_timer()
         else:
             # Granted in the same moment: the call will not be made after all.
             self.leave(ticket, Outcome("abandoned"))
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        at = self._core.next_at(self._loop.time())
+        """Wake up when the next call may go. A timer that rings too early does no harm, and is left
+        alone: to set one anew for each of thousands of calls costs more.
+        """
+        timer = self._timer
+        now = self._loop.time()
+        at = self._core.next_at(now) if self._waiters else None
         down_since = self._core.breaker.opened_at
         if at is not None and down_since is not None:
             at = min(at, down_since + self._patience_s + _SLACK_S)
-        if at is not None:
-            self._timer = self._loop.call_at(at, self._pump)
+        if at is None:
+            if timer is not None and not self._waiters:
+                timer.cancel()
+                self._timer = None
+        elif timer is None or at < timer.when():
+            if timer is not None:
+                timer.cancel()
+            self._timer = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._pump()

@@ -1,44 +1,51 @@
 """How many calls may be in flight: additive increase, multiplicative decrease (AIMD)."""
 
-_DECREASE = 0.7
-_EPOCHS_TO_FULL = 20
-_FIRST = 64
-"""Calls in flight before the endpoint has answered anything, and so told of its limits."""
+_FIRST = 16
+_DECREASE = 0.85
+_ACCELERATION = 0.01
 
 
 class Window:
     """At most one decrease a latency epoch: only failures of calls sent after the last one count,
-    since those sent before it say nothing new.
+    since those sent before it say nothing new, and not before the answers to fewer calls are in.
+
+    It grows by 1% in the first epoch after a decrease, 2% in the second and so on: slowly where it
+    was too much before, and fast where that was long ago.
     """
 
-    def __init__(self, max_in_flight: int, *, limits_known: bool) -> None:
+    def __init__(self, max_in_flight: int) -> None:
         self.max_in_flight = max_in_flight
-        self._size = float(max_in_flight)
-        self._decreased_at = float("-inf")
-        self._answered = limits_known
-
-    @property
-    def size(self) -> float:
+        self.size = float(max_in_flight)
         """Calls that may be in flight now."""
-        return self._size if self._answered else min(self._size, _FIRST)
+        self._doubles = False
+        self._decreased_at = float("-inf")
+        self._epochs = 0.0
+
+    def start_slowly(self) -> None:
+        """The endpoint does not tell its limits: few calls first, then twice as many each epoch."""
+        self.size = min(self.size, float(_FIRST))
+        self._doubles = True
 
     def resize(self, max_in_flight: int) -> None:
         """Change the upper bound."""
         self.max_in_flight = max_in_flight
-        self._size = float(max_in_flight)
-
-    def answered(self) -> None:
-        """The endpoint has answered: what it tells of its limits is known."""
-        self._answered = True
+        self.size = float(max_in_flight)
 
     def succeeded(self, in_flight: int) -> None:
         """Grow, if it is the window that holds calls back."""
-        if self._size < self.max_in_flight and in_flight >= self._size / 2:
-            step = self.max_in_flight / (_EPOCHS_TO_FULL * self._size)
-            self._size = min(float(self.max_in_flight), self._size + step)
+        if self.size < self.max_in_flight and in_flight >= self.size / 2:
+            self._epochs += 1 / self.size
+            step = 1.0 if self._doubles else _ACCELERATION * max(1.0, self._epochs)
+            self.size = min(float(self.max_in_flight), self.size + step)
+            if self.size == self.max_in_flight:
+                self._doubles = False
 
-    def overloaded(self, sent_at: float, now: float) -> None:
-        """Shrink, unless that has been done since this call was sent."""
-        if sent_at >= self._decreased_at:
-            self._size = max(1.0, self._size * _DECREASE)
-            self._decreased_at = now
+    def overloaded(self, sent_at: float, now: float, latency_s: float) -> None:
+        """Shrink, unless that has been done since this call was sent or a latency ago."""
+        if sent_at < self._decreased_at or now < self._decreased_at + latency_s:
+            return
+        # One call at least, or nothing would ever widen the window again.
+        self.size = max(1.0, self.size * (0.5 if self._doubles else _DECREASE))
+        self._doubles = False
+        self._decreased_at = now
+        self._epochs = 0.0
