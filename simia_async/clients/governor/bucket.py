@@ -17,7 +17,6 @@ _PATIENCE_S = 1.0
 """So many responses, and for so long, must all say that more is left than we think."""
 _ROUNDED_OFF = 1.0
 """Headers tell whole numbers."""
-_GUESS_PER_S = 1.0
 _ROUNDING_S = 1e-4
 """Who comes back at the very moment may find the bucket short by a rounding error."""
 
@@ -56,23 +55,8 @@ class Bucket:
         self._left_over = math.inf
         self._left_over_at = now
         self._responses = 0
-        self._guessed = False
         self._corrections = 0.0
         self._at = now
-
-    @property
-    def known_rate(self) -> float | None:
-        """The rate per second, if it is more than a guess."""
-        return None if self._guessed else self.rate
-
-    def guess(self) -> None:
-        """Until the endpoint has answered: a call a second, so that none of its limits is hit."""
-        self.rate, self._guessed = _GUESS_PER_S, True
-
-    def forget_guess(self) -> None:
-        """The endpoint has answered; if it did not speak of a quota, there is none."""
-        if self._guessed:
-            self.rate, self._guessed = None, False
 
     def refill(self, now: float) -> None:
         """Let in what came since the last time."""
@@ -116,7 +100,7 @@ class Bucket:
         if limit is None or not 0 < limit < _ABSURD:
             return
         self.refill(now)
-        first = self._guessed or self.rate is None
+        first = self.rate is None
         if limit != self._limit:
             if sent_at < self._limit_of:
                 return  # the limits have changed since
@@ -167,7 +151,7 @@ class Bucket:
             self._left_over, self._left_over_at, self._responses = math.inf, now, 0
 
     def _learn_limit(self, limit: float) -> None:
-        self._limit, self._guessed = limit, False
+        self._limit = limit
         self.rate = limit / 60
         self.capacity = 1.0
         if self._ceiling is not None and self._ceiling <= self.rate:

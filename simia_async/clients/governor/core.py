@@ -16,6 +16,8 @@ OutcomeKind = Literal["ok", "rate_limited", "unavailable", "malformed", "refused
 _SMOOTHING = 0.1
 _SHORTEST_SILENCE_S = 10.0
 _LATENCIES_OF_SILENCE = 8
+_FIRST = 8
+"""Calls in flight before the endpoint has answered anything, and so told of its limits."""
 _MOST = 0.5
 _LONGEST_COOLING_S = 10.0
 _LONGEST_BELIEF_S = 90.0
@@ -109,8 +111,6 @@ class GovernorCore:
     ) -> None:
         self.requests = Bucket(requests_per_minute, now)
         self.tokens = Bucket(tokens_per_minute, now)
-        if requests_per_minute is None and tokens_per_minute is None:
-            self.requests.guess()
         self.window = Window(max_in_flight)
         self._limits_known = requests_per_minute is not None or tokens_per_minute is not None
         self.breaker = Breaker()
@@ -217,9 +217,6 @@ class GovernorCore:
         self._silent_since = now
         if kind == "unavailable":
             self.breaker.failed(ticket.granted_at, now)
-            if not self._limits_known:
-                # The guess is there to spare an unknown quota, which this call did not reach.
-                self.requests.give_back(1)
         else:
             self.breaker.reached(ticket.granted_at, now)
             self._learn(ticket, outcome, now)
@@ -244,7 +241,7 @@ class GovernorCore:
         requests, tokens = self.requests, self.tokens
         requests.refill(now)
         tokens.refill(now)
-        request_rate, token_rate = requests.known_rate, tokens.known_rate
+        request_rate, token_rate = requests.rate, tokens.rate
         return GovernorStatistics(
             in_flight=self.in_flight,
             lost=self.lost,
@@ -306,7 +303,8 @@ class GovernorCore:
         cooling = self._cooling
         while cooling and cooling[0] <= now:
             cooling.popleft()
-        return self.in_flight + len(cooling) >= self.window.size
+        places = self.window.size if self._limits_known else min(self.window.size, _FIRST)
+        return self.in_flight + len(cooling) >= places
 
     def _grant(self, ticket: Ticket, now: float) -> None:
         if self.breaker.state != "closed":
@@ -332,11 +330,7 @@ class GovernorCore:
     def _learn(self, ticket: Ticket, outcome: Outcome, now: float) -> None:
         if outcome.requests is not None:
             self.requests.learn(outcome.requests, ticket.request_mark, ticket.granted_at, now)
-        if not self._limits_known:
-            self._limits_known = True
-            self.requests.forget_guess()
-            if outcome.requests is None and outcome.tokens is None:
-                self.window.start_slowly()
+        self._limits_known = True
         if outcome.tokens is not None:
             self.tokens.learn(outcome.tokens, ticket.token_mark, ticket.granted_at, now)
         elif outcome.tokens_used is not None:

@@ -1,6 +1,5 @@
 """How many calls may be in flight: additive increase, multiplicative decrease (AIMD)."""
 
-_FIRST = 16
 _DECREASE = 0.85
 _ACCELERATION = 0.01
 
@@ -17,14 +16,8 @@ class Window:
         self.max_in_flight = max_in_flight
         self.size = float(max_in_flight)
         """Calls that may be in flight now."""
-        self._doubles = False
         self._decreased_at = float("-inf")
         self._epochs = 0.0
-
-    def start_slowly(self) -> None:
-        """The endpoint does not tell its limits: few calls first, then twice as many each epoch."""
-        self.size = min(self.size, float(_FIRST))
-        self._doubles = True
 
     def resize(self, max_in_flight: int) -> None:
         """Change the upper bound."""
@@ -35,17 +28,14 @@ class Window:
         """Grow, if it is the window that holds calls back."""
         if self.size < self.max_in_flight and in_flight >= self.size / 2:
             self._epochs += 1 / self.size
-            step = 1.0 if self._doubles else _ACCELERATION * max(1.0, self._epochs)
+            step = _ACCELERATION * max(1.0, self._epochs)
             self.size = min(float(self.max_in_flight), self.size + step)
-            if self.size == self.max_in_flight:
-                self._doubles = False
 
     def overloaded(self, sent_at: float, now: float, latency_s: float) -> None:
         """Shrink, unless that has been done since this call was sent or a latency ago."""
         if sent_at < self._decreased_at or now < self._decreased_at + latency_s:
             return
         # One call at least, or nothing would ever widen the window again.
-        self.size = max(1.0, self.size * (0.5 if self._doubles else _DECREASE))
-        self._doubles = False
+        self.size = max(1.0, self.size * _DECREASE)
         self._decreased_at = now
         self._epochs = 0.0
