@@ -225,7 +225,8 @@ class GovernorCore:
             turned_away = not self._is_spent(ticket, outcome, now)
         turned_away = turned_away and not late and not ticket.is_probe
         if self._noise.heard(turned_away=turned_away):
-            self.window.overloaded(ticket.granted_at, now, self._latency_s)
+            mostly = self._noise.recent > _MOST
+            self.window.overloaded(ticket.granted_at, now, self._latency_s, mostly=mostly)
         if turned_away and kind == "rate_limited":
             self._turned_away(outcome.retry_after_s, now)
         if kind in ("ok", "malformed"):

@@ -1,6 +1,7 @@
 """How many calls may be in flight: additive increase, multiplicative decrease (AIMD)."""
 
 _DECREASE = 0.85
+_HALF = 0.5
 _ACCELERATION = 0.01
 
 
@@ -31,11 +32,15 @@ class Window:
             step = _ACCELERATION * max(1.0, self._epochs)
             self.size = min(float(self.max_in_flight), self.size + step)
 
-    def overloaded(self, sent_at: float, now: float, latency_s: float) -> None:
-        """Shrink, unless that has been done since this call was sent or a latency ago."""
+    def overloaded(
+        self, sent_at: float, now: float, latency_s: float, *, mostly: bool = False
+    ) -> None:
+        """Shrink, unless that has been done since this call was sent or a latency ago; by half
+        if most calls were turned away.
+        """
         if sent_at < self._decreased_at or now < self._decreased_at + latency_s:
             return
         # One call at least, or nothing would ever widen the window again.
-        self.size = max(1.0, self.size * _DECREASE)
+        self.size = max(1.0, self.size * (_HALF if mostly else _DECREASE))
         self._decreased_at = now
         self._epochs = 0.0
