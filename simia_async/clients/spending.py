@@ -13,6 +13,9 @@ from simia_async.errors import ConfigError
 _BLIND = 8
 """Units that may be under way before one has ended and shown what a unit costs."""
 
+_MARGIN = 1.5
+"""How much dearer than every one before the next unit may be."""
+
 
 class Amount(msgspec.Struct, frozen=True, gc=False):
     """What calls have used up."""
@@ -155,7 +158,8 @@ class Spending:
             return True
         if self._blind and self.active >= _BLIND:
             return False
-        after = self._ended + self._dearest * (self._lost + self.active + 1)
+        ahead = _MARGIN * (self.active + 1)
+        after = self._ended + self._dearest * (self._lost + ahead)
         return _within(after.usd, self._budget.max_cost_usd) and _within(
             after.tokens, self._budget.max_tokens
         )
