@@ -9,6 +9,7 @@ from simia_store import Reader, RunStatus, TrajectoryStatus, UsageCount
 from simia_store.checks import check
 
 from simia_async.config import Endpoint, GenerateConfig
+from simia_async.errors import RunStopped
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
 from simia_async.testing import Faults, ScriptedServer
 
@@ -106,6 +107,33 @@ async def test_a_run_goes_on_by_itself_after_an_outage_and_rejects_nothing_for_i
     with Reader(tmp_path / "g.db") as reader:
         assert reader.run().status == RunStatus.DONE
         check_ledger(reader, server)
+
+
+async def test_a_run_that_is_stopped_has_every_attempt_in_its_ledger(tmp_path: Path) -> None:
+    """Those it waited for too: they may have been paid, and are counted so when it goes on."""
+    run = tmp_path / "g.db"
+    prices = {"usd_per_million_in": 1.0, "usd_per_million_out": 5.0}
+    async with ScriptedServer(latency="uniform:0.05,0.3") as server:
+        config = GenerateConfig(n=60, simulator=simulator_at(server, max_in_flight=16, **prices))
+
+        def stop(progress: GenerateProgress) -> None:
+            if progress.kept == 20:
+                raise RunStopped("enough for today")
+
+        with pytest.raises(RunStopped):
+            await run_generate(config, run, report=print, on_progress=stop)
+        with Reader(run) as reader:
+            calls = Counter(call.status for call in reader.calls())
+            asked = sum(record.path.endswith("/chat/completions") for record in server.log)
+            assert calls.keys() == {"ok", "CancelledError"}
+            assert calls.total() == asked
+            outcomes = Counter({o.cause: o.count for o in reader.outcomes()})
+            assert outcomes["cut off"] >= calls["CancelledError"]
+        told: list[str] = []
+        result = await run_generate(config, run, report=told.append)
+    assert f"at most {outcomes['cut off']} calls were in flight and are made again, $" in told[0]
+    assert (result.kept, result.spending.lost_calls) == (60, calls["CancelledError"])
+    assert check(run).problems == []
 
 
 @pytest.mark.soak

@@ -21,7 +21,8 @@ from simia_store import (
 from simia_store.checks import check
 
 import simia_async
-from simia_async.clients import Amount, Earlier, Spending
+from simia_async.clients import Spending
+from simia_async.clients.spending import Amount, Earlier
 from simia_async.config import Budget, Endpoint, GenerateConfig
 from simia_async.errors import BudgetSpent, ConfigError
 from simia_async.runs.generate import run_generate

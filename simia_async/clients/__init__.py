@@ -3,16 +3,14 @@
 from simia_async.clients.chat import ChatClient, ChatReply, ChatStream, Completion
 from simia_async.clients.governor import GovernorStatistics
 from simia_async.clients.history import History
-from simia_async.clients.spending import Amount, Earlier, Spending, SpendingStatistics
+from simia_async.clients.spending import Spending, SpendingStatistics
 from simia_async.clients.wire import Usage
 
 __all__ = [
-    "Amount",
     "ChatClient",
     "ChatReply",
     "ChatStream",
     "Completion",
-    "Earlier",
     "GovernorStatistics",
     "History",
     "Spending",

@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 from simia_store import CallRecord, Reader
 
-from simia_async.clients import Amount, ChatClient, Earlier, Spending
-from simia_async.clients.spending import Unit
+from simia_async.clients import ChatClient, Spending
+from simia_async.clients.spending import Amount, Earlier, Unit
 from simia_async.config import Budget
 from simia_async.errors import ConfigError
 
@@ -42,7 +42,8 @@ def earlier_spending(path: Path) -> Earlier:
     for unit in units.values():
         spent += unit
         dearest = dearest.at_least(unit)
-    return Earlier(spent, priced, len(units), lost, dearest)
+    answered = sum(1 for unit in units.values() if unit.tokens)
+    return Earlier(spent, priced, answered, lost, dearest)
 
 
 def _amount(call: CallRecord) -> Amount:
