@@ -8,6 +8,8 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simia_store import (
@@ -24,7 +26,7 @@ import simia_async
 from simia_async.clients import Spending
 from simia_async.clients.spending import Amount, Earlier
 from simia_async.config import Budget, Endpoint, GenerateConfig
-from simia_async.errors import BudgetSpent, ConfigError
+from simia_async.errors import ConfigError
 from simia_async.runs.generate import run_generate
 from simia_async.runs.spending import run_within
 from simia_async.testing import ScriptedServer
@@ -254,8 +256,11 @@ async def test_the_command_line_says_that_the_budget_is_spent_and_what_things_co
         assert 0.015 < usd <= 0.02
         code, told, _ = await simia("report", str(run))
         assert (code, f"${usd:.4f}; ${usd / kept:.6f} a kept one" in told) == (0, True), told
-        code, told, _ = await simia("runs", "show", str(run), "--json")
-        assert json.loads(told)["cost"]["usd_per_kept"] == pytest.approx(usd / kept)
+        code, shown, _ = await simia("runs", "show", str(run), "--json")
+        cost = json.loads(shown)["cost"]
+        assert cost["usd_per_kept"] == pytest.approx(usd / kept)
+        assert cost["projected_usd"] == pytest.approx(usd / kept * 30)
+        assert f"projected  ${cost['projected_usd']:.4f} until it is done" in told
         code, told, _ = await simia("generate", *endpoint, "-n", "30", "--max-total-tokens", "9000")
         assert code == 1
         assert f"{kept} of 30 wanted: the budget is spent" in told
@@ -302,20 +307,19 @@ async def test_a_run_whose_last_calls_were_cut_off_may_end_without_asking_them_a
     assert check(run).problems == []
 
 
-async def test_evaluation_says_how_far_the_budget_went(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    run = tmp_path / "e.db"
-    async with ScriptedServer() as server:
-        with pytest.raises(BudgetSpent, match=r"after \d+ of 12 conversations with"):
-            await simia_async.evaluate(
-                run=run,
-                tasks=12,
-                max_turns=2,
-                max_tokens=40,
-                simulator=priced(server),
-                budget=Budget(max_tokens=15_000),
-            )
-    with Reader(run) as reader:
-        assert reader.run().status == RunStatus.FAILED
-        statuses = {trajectory.status for trajectory in reader.trajectories()}
-        assert TrajectoryStatus.RUNNING not in statuses, "what had begun was not cut off"
+async def test_an_endpoint_that_tells_no_usage_ends_a_run_with_a_budget_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"choices": [{"message": {"role": "assistant", "content": "Hi"}}]})
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    async with TestServer(app) as server:
+        endpoint = Endpoint(base_url=str(server.make_url("/v1")), model="world", api_key_env="")
+        config = GenerateConfig(n=4, simulator=endpoint, budget=Budget(max_tokens=1000))
+        with pytest.raises(ConfigError, match="does not say how many tokens"):
+            await run_generate(config, tmp_path / "g.db", report=print)
+    with Reader(tmp_path / "g.db") as reader:
+        assert {call.status for call in reader.calls()} >= {"ok"}, "what was paid is written down"
+        assert "does not say" in (reader.run().reason or "")

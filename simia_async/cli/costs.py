@@ -1,7 +1,7 @@
 """What a run has cost, as `simia report` and `simia runs show` tell it."""
 
 import msgspec
-from simia_store import Reader, RunStatus, TrajectoryStatus
+from simia_store import Reader, TrajectoryStatus
 
 from simia_async.cli.output import show
 
@@ -20,20 +20,20 @@ class RunCost(msgspec.Struct, frozen=True):
     lost_usd: float | None
     """At worst, for those."""
     projected_usd: float | None
-    """Until the run is done, as it reckoned last."""
+    """Until as many are kept as were wanted, as the run reckoned last; None if they are."""
     projected_tokens: float | None
 
 
 def cost_of(reader: Reader) -> RunCost:
     """Add it up, at a cost that does not grow with the run."""
-    usage, run = reader.usage(), reader.run()
+    usage = reader.usage()
     tokens_in = sum(count.tokens_in for count in usage)
     tokens_out = sum(count.tokens_out for count in usage)
     priced = any(count.priced for count in usage)
     cost_usd = sum(count.cost_usd for count in usage) if priced else None
     kept = sum(o.count for o in reader.outcomes() if o.status == TrajectoryStatus.KEPT)
     said = next((s.sample for s in reader.statistics() if s.source == "spending"), {})
-    goes_on = run is not None and run.status != RunStatus.DONE
+    unfinished = (said.get("projected_tokens") or 0) > said.get("spent_tokens", 0)
     return RunCost(
         tokens_in=tokens_in,
         tokens_out=tokens_out,
@@ -42,8 +42,8 @@ def cost_of(reader: Reader) -> RunCost:
         tokens_per_kept=(tokens_in + tokens_out) / kept if kept else None,
         lost_calls=said.get("lost_calls", 0),
         lost_usd=said.get("lost_usd"),
-        projected_usd=said.get("projected_usd") if goes_on else None,
-        projected_tokens=said.get("projected_tokens") if goes_on else None,
+        projected_usd=said.get("projected_usd") if unfinished else None,
+        projected_tokens=said.get("projected_tokens") if unfinished else None,
     )
 
 

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,8 @@ class Kills(msgspec.Struct):
     told_usd: float = 0.0
     last: dict[str, Any] = {}
     """What the last session printed."""
+    last_s: float = 0.0
+    """How long that one took."""
 
 
 def check_still_there(before: Sight, after: Sight) -> None:
@@ -77,6 +80,7 @@ def check_still_there(before: Sight, after: Sight) -> None:
 
 async def generate(command: list[str], kills: Kills, kill_after_s: float | None) -> None:
     """One session; with `kill_after_s` it is killed, and must not have ended by then."""
+    started = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = await anyio.open_process(command, stdout=out, stderr=err)
         if kill_after_s is not None:
@@ -92,6 +96,7 @@ async def generate(command: list[str], kills: Kills, kill_after_s: float | None)
             kills.told_usd += float(told[2] or 0)
         if kill_after_s is None:
             kills.last = json.loads(out.read())
+            kills.last_s = time.monotonic() - started
 
 
 async def kill_and_go_on(command: list[str], run: Path, moments: Iterator[float]) -> Kills:
@@ -135,13 +140,12 @@ def check_books(server: ScriptedServer, kills: Kills, end: Sight) -> None:
     spending = kills.last["spending"]
     assert spending["spent_usd"] >= paid
     assert spending["lost_usd"] >= paid - recorded
-    dearest = max(price.values())
     twice_usd = sum(price[r.body["seed"]] for r in requests if r.status == 200) - recorded
     assert kills.told_usd >= twice_usd
     print(
         f"requests {len(requests)}, of them again {asked_again}, answered twice {paid_twice}; "
         f"in flight at the kills {kills.in_flight}, told {kills.told_calls}, ${kills.told_usd:.4f};"
-        f" paid at worst ${paid:.4f}, counted ${spending['spent_usd']:.4f}, dearest ${dearest:.6f}"
+        f" paid at worst ${paid:.4f}, counted ${spending['spent_usd']:.4f}"
     )
 
 
@@ -150,11 +154,11 @@ async def survive(
 ) -> None:
     """Kill a run at these moments (seconds after its start) while its twin is left alone."""
     killed, whole = place / "killed.db", place / "whole.db"
-    kills = Kills()
+    twin = Kills()
     async with ScriptedServer(latency=latency) as server, ScriptedServer(latency=latency) as other:
         async with anyio.create_task_group() as group:
             quiet = command_for(other, whole, wanted, at_once)
-            group.start_soon(generate, quiet, Kills(), None)
+            group.start_soon(generate, quiet, twin, None)
             command = command_for(server, killed, wanted, at_once)
             kills = await kill_and_go_on(command, killed, iter(moments))
         end, undisturbed = look(killed), look(whole)
@@ -165,6 +169,7 @@ async def survive(
             assert reader.run().status == RunStatus.DONE
     assert kept(end) == kept(undisturbed)
     assert len(kept(end)) == wanted
+    print(f"without a kill it took {twin.last_s:.1f} s")
 
 
 def kept(sight: Sight) -> dict[int, list[dict[str, Any]]]:
