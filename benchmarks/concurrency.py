@@ -30,8 +30,8 @@ async def watch_lag(lags: list[float]) -> None:
         lags.append(time.perf_counter() - started - 0.01)
 
 
-async def play(url: str, conversations: int, calls: int) -> tuple[float, float, float]:
-    """Wall time, the 99th percentile of lag, CPU share of one core."""
+async def play(url: str, conversations: int, calls: int) -> tuple[float, float, float, float]:
+    """Wall time, the 99th percentile of lag, CPU share of one core, the writer's part of it."""
     endpoint = Endpoint(base_url=url, model="m", api_key_env="", max_in_flight=conversations)
     lags: list[float] = []
     with tempfile.TemporaryDirectory(dir=".") as directory:
@@ -61,21 +61,25 @@ async def play(url: str, conversations: int, calls: int) -> tuple[float, float, 
             await asyncio.gather(*(converse(number) for number in range(conversations)))
             wall_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu
             watch.cancel()
-    return wall_s, statistics.quantiles(lags, n=100)[98], cpu_s / wall_s
+            writer_s = store.statistics().cpu_s
+    return wall_s, statistics.quantiles(lags, n=100)[98], cpu_s / wall_s, writer_s / cpu_s
 
 
 def main() -> None:
-    print("\n| conversations | calls each | mean latency | ideal | wall | ratio | p99 lag | CPU |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "\n| conversations | calls each | mean latency | ideal | wall | ratio | p99 lag | CPU | "
+        "writer's part |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for conversations, calls, mean_s in SHAPES:
         with mock(f"lognormal:{mean_s},0.5", keep=True) as server:
-            wall_s, lag_s, cpu = run_fast(play, server.url, conversations, calls)
+            wall_s, lag_s, cpu, writer = run_fast(play, server.url, conversations, calls)
             summary = server.summary()
         assert summary["requests"] == conversations * calls
         ideal_s = summary["ideal_s"]
         print(
             f"| {conversations} | {calls} | {mean_s:g} s | {ideal_s:.1f} s | {wall_s:.1f} s | "
-            f"{wall_s / ideal_s:.3f}× | {lag_s * 1000:.0f} ms | {cpu:.0%} |",
+            f"{wall_s / ideal_s:.3f}× | {lag_s * 1000:.0f} ms | {cpu:.0%} | {writer:.0%} |",
             flush=True,
         )
 

@@ -8,6 +8,7 @@ from simia_store import (
     MetricRecord,
     RunRecord,
     RunStatus,
+    StatisticsRecord,
     TrajectoryRecord,
     TrajectoryStatus,
     open_store,
@@ -17,6 +18,19 @@ from simia_tui.feed import Feed
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+SAMPLE = {
+    "in_flight": 3,
+    "window": 8.0,
+    "waiting": 21,
+    "rate_limited": 17,
+    "latency_s": 1.25,
+    "requests_left": 4.0,
+    "requests_per_minute": 600.0,
+    "tokens_left": None,
+    "tokens_per_minute": None,
+    "breaker": "open",
+}
+
 
 async def write(path: Path, **run: object) -> None:
     async with open_store(path) as store:
@@ -25,6 +39,8 @@ async def write(path: Path, **run: object) -> None:
             TrajectoryRecord(1, "mini-retail", "t", TrajectoryStatus.RUNNING),
             TrajectoryRecord(2, "mini-retail", "t", TrajectoryStatus.UNSCORED, boundary="judge"),
             CallRecord(1, "judge", "http://x", "m", 1, "RateLimited", 0.5),
+            StatisticsRecord("simulator", SAMPLE),
+            StatisticsRecord("spending", {"spent_usd": 1.5, "projected_usd": 6.0}),
             *(MetricRecord(step, "rollout/reward_mean", step / 4) for step in (1, 2, 3)),
         )
 
@@ -53,6 +69,19 @@ async def test_it_shows_the_run(tmp_path: Path, size: tuple[int, int]) -> None:
         shown = await shown_with(pilot, "rl run")
         for expected in ("rl run", "running", "1 in flight", "unscored", "judge", "reward, mean"):
             assert expected in shown
+        assert "$1.50 of about $6.00" in shown
+    feed.close()
+
+
+async def test_it_shows_what_holds_calls_back(tmp_path: Path) -> None:
+    path = tmp_path / "rl.db"
+    await write(path)
+    feed = Feed(path)
+    async with Dashboard(feed, path).run_test(size=(110, 40)) as pilot:
+        shown = await shown_with(pilot, "endpoints")
+        (row,) = (line for line in shown.splitlines() if "3 of 8" in line)
+        for expected in ("simulator", "21", "4/600 requests", "17", "open", "1.25 s"):
+            assert expected in row
     feed.close()
 
 

@@ -5,6 +5,7 @@ aiosqlite hops to its thread and back for every statement, which costs more than
 
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,19 +88,21 @@ class Database(aiosqlite.Connection):
     def _commit(self, appends: Sequence[tuple[Record, ...]]) -> Exception | None:
         database = self._conn
         try:
-            rows: dict[type[Record], list[tuple[Any, ...]]] = {}
-            calls: list[CallRecord] = []
+            records: defaultdict[type[Record], list[Any]] = defaultdict(list)
             for append in appends:
                 for record in append:
-                    rows.setdefault(type(record), []).append(to_row(record))
-                    if type(record) is CallRecord:
-                        calls.append(record)
+                    records[type(record)].append(record)
+            rows = {kind: list(map(to_row, same)) for kind, same in records.items()}
             database.execute("BEGIN IMMEDIATE")
-            for record_type in TABLES:
-                if record_type in rows:
-                    _insert(database, record_type, rows[record_type])
-            if calls:
-                database.executemany(ADD_USAGE, usage_of(calls))
+            events = [
+                event
+                for record_type in TABLES
+                if record_type in rows
+                for event in _insert(database, record_type, rows[record_type])
+            ]
+            database.executemany(_EVENT, events)
+            if CallRecord in records:
+                database.executemany(ADD_USAGE, usage_of(records[CallRecord]))
             database.execute("COMMIT")
         except Exception as error:  # whatever it is, those who wait must hear of it
             if database.in_transaction:
@@ -110,19 +113,17 @@ class Database(aiosqlite.Connection):
 
 def _insert(
     database: sqlite3.Connection, record_type: type[Any], rows: list[tuple[Any, ...]]
-) -> None:
-    """Insert rows of one type, and the events that say so."""
+) -> list[tuple[str, int, int]]:
+    """Insert rows of one type; the events that say so."""
     table = TABLES[record_type]
     database.executemany(_STATEMENTS[record_type], rows)
     if not table.numbered:
-        database.execute(_EVENT, (table.name, 0, 0))
-    elif table.key is None:
+        return [(table.name, 0, 0)]
+    if table.key is None:
         (last,) = database.execute("SELECT last_insert_rowid()").fetchone()
-        database.execute(_EVENT, (table.name, last - len(rows) + 1, last))
-    else:
-        column = record_type.__struct_fields__.index(table.key)
-        for first, last in _stretches({row[column] for row in rows}):
-            database.execute(_EVENT, (table.name, first, last))
+        return [(table.name, last - len(rows) + 1, last)]
+    column = record_type.__struct_fields__.index(table.key)
+    return [(table.name, *stretch) for stretch in _stretches({row[column] for row in rows})]
 
 
 def _stretches(numbers: set[int]) -> list[tuple[int, int]]:

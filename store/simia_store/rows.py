@@ -1,7 +1,7 @@
 """How a record becomes a row, and a row a record again."""
 
 from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import msgspec
 
@@ -13,7 +13,17 @@ _encode = msgspec.json.Encoder().encode
 
 R = TypeVar("R", bound=msgspec.Struct)
 
-_EMPTY_IS_NULL = ("ops", "prompt_ids", "token_ids", "logprobs")
+
+def _columns_of(record_type: type[Any], *kinds: type[Any]) -> tuple[int, ...]:
+    hints = get_type_hints(record_type).values()
+    return tuple(i for i, hint in enumerate(hints) if (get_origin(hint) or hint) in kinds)
+
+
+_JSON_COLUMNS = {kind: _columns_of(kind, list, dict) for kind in TABLES}
+_BOOL_COLUMNS = {kind: _columns_of(kind, bool) for kind in TABLES}
+"""Looked up once: the writer has no time for it."""
+
+_SPARSE = ("ops", "prompt_ids", "token_ids", "logprobs")
 """Fields of a turn that most turns leave empty."""
 
 
@@ -30,28 +40,34 @@ def insert_statement(record_type: type[Any]) -> str:
 
 
 def to_row(record: Record) -> tuple[Any, ...]:
-    """Column values of a record; lists and dictionaries become JSON.
+    """Column values of a record; lists and dictionaries become JSON, a turn's empty lists nothing.
 
-    Raises `ValueError` or `TypeError` for what JSON cannot hold.
+    Of the types that Python's sqlite3 binds, `bytes`, `bool` and None cost several times as much
+    as `bytearray`, `int` and the empty text: it looks for an adapter for each of them. Raises
+    `ValueError` or `TypeError` for what JSON cannot hold.
     """
-    empty = None if type(record) is TurnRecord else b"[]"
-    return tuple(
-        [
-            (_encode_finite(value) if value else empty)
-            if isinstance(value, list)
-            else _encode(value)
-            if isinstance(value, dict)
-            else value
-            for value in msgspec.structs.astuple(record)
-        ]
-    )
+    row = msgspec.structs.astuple(record)
+    kind = type(record)
+    if not _JSON_COLUMNS[kind]:
+        return row
+    columns = list(row)
+    for index in _JSON_COLUMNS[kind]:
+        value = columns[index]
+        if not value and kind is TurnRecord and type(value) is list:
+            columns[index] = ""
+        else:
+            encoded = _encode(value) if type(value) is dict else _encode_list(value)
+            columns[index] = bytearray(encoded)
+    for index in _BOOL_COLUMNS[kind]:
+        columns[index] = int(columns[index])
+    return tuple(columns)
 
 
-def _encode_finite(values: list[Any]) -> bytes:
+def _encode_list(values: list[Any]) -> bytes:
     # Numbers of one list are of one kind, apart from the None of a missing reward.
-    if isinstance(values[0], float) or values[0] is None:
-        for value in values:
-            if value is not None and not isfinite(value):
+    if values and (values[0] is None or isinstance(values[0], float)):
+        for number in values:
+            if number is not None and not isfinite(number):
                 raise ValueError("JSON has no infinite numbers and no NaN")
     return _encode(values)
 
@@ -64,7 +80,7 @@ def from_row(record_type: type[R], row: tuple[Any, ...], decompressor: Decompres
             if is_compressed(value):
                 value = decompressor.decompress(value)
             decoded[name] = msgspec.json.decode(value)
-        elif value is not None or name not in _EMPTY_IS_NULL:
+        elif value or name not in _SPARSE:
             decoded[name] = value
     # Not strict: SQLite keeps truth values as 0 and 1.
     return msgspec.convert(decoded, record_type, strict=False)

@@ -29,7 +29,7 @@ from simia_store.records import (
 
 _QUEUE = 10_000
 """Appends that may wait for a commit before callers are held back."""
-_COMMIT_EVERY_S = 0.005
+_COMMIT_EVERY_S = 0.008
 """Least time from one commit's beginning to the next: what arrives meanwhile goes in together."""
 _BEAT_EVERY_S = 2.0
 

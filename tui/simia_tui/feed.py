@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from simia_store import (
@@ -35,6 +36,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     series: dict[str, list[float]]
     """Values of each metric of `SERIES` that the run has, in order."""
     adapters: int
+    statistics: dict[str, dict[str, Any]]
+    """What each governor, the writer and the spending said of themselves last."""
 
     @property
     def in_flight(self) -> int:
@@ -75,6 +78,7 @@ class Feed:
                 if name in names
             },
             adapters=len(self._reader.adapters()),
+            statistics={said.source: said.sample for said in self._reader.statistics()},
         )
 
     def close(self) -> None:
