@@ -44,7 +44,7 @@ class Sight(msgspec.Struct):
     calls: list[CallRecord] = []
 
 
-def look(run: Path) -> Sight:
+def look(run: Path, before: Sight) -> Sight:
     try:
         with Reader(run) as reader:
             trajectories = list(reader.trajectories())
@@ -56,7 +56,9 @@ def look(run: Path) -> Sight:
             running = sum(t.status == TrajectoryStatus.RUNNING for t in trajectories)
             return Sight(ended, running, list(reader.calls()))
     except StoreError:
-        return Sight()  # not there yet
+        if before.calls:
+            raise
+        return before  # not there yet
 
 
 class Kills(msgspec.Struct):
@@ -104,12 +106,12 @@ async def kill_and_go_on(command: list[str], run: Path, moments: Iterator[float]
     seen = Sight()
     for moment in moments:
         await generate(command, kills, moment)
-        now = await anyio.to_thread.run_sync(look, run)
+        now = await anyio.to_thread.run_sync(look, run, seen)
         check_still_there(seen, now)
         kills.in_flight += now.running
         seen = now
     await generate(command, kills, None)
-    check_still_there(seen, look(run))
+    check_still_there(seen, look(run, seen))
     return kills
 
 
@@ -161,7 +163,7 @@ async def survive(
             group.start_soon(generate, quiet, twin, None)
             command = command_for(server, killed, wanted, at_once)
             kills = await kill_and_go_on(command, killed, iter(moments))
-        end, undisturbed = look(killed), look(whole)
+        end, undisturbed = look(killed, Sight()), look(whole, Sight())
         check_books(server, kills, end)
     for run in (killed, whole):
         assert check(run).problems == []
