@@ -57,15 +57,21 @@ def print_result(result: GenerateResult, wanted: int) -> None:
     why = "the budget is spent" if result.budget_spent else "the attempts are used up"
     short = "" if result.kept >= wanted else f" of {wanted} wanted: {why}"
     show("kept", f"{result.kept}{short}")
+    if result.spending.spent_usd is not None:
+        show("spent", _of(result.spending.spent_usd, None, "${:.4f}"))
     show("run", result.run)
 
 
 def cost_note(spending: SpendingStatistics) -> str:
-    """What was spent, and what it will come to; empty where prices are not known."""
-    if spending.spent_usd is None:
-        return ""
-    note = f", ${spending.spent_usd:.2f}"
-    return note + (f" of about ${spending.projected_usd:.2f}" if spending.projected_usd else "")
+    """What was spent, and what it will come to: dollars where prices are known, else tokens."""
+    if spending.spent_usd is not None:
+        return ", " + _of(spending.spent_usd, spending.projected_usd, "${:.2f}")
+    return ", " + _of(spending.spent_tokens, spending.projected_tokens, "{:,.0f} tokens")
+
+
+def _of(spent: float, projected: float | None, form: str) -> str:
+    said = form.format(spent)
+    return said if projected is None else f"{said} of about {form.format(projected)}"
 
 
 def export(

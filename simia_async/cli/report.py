@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 from simia_store import Reader, usage_by_role
 
+from simia_async.cli.costs import cost_of, print_cost
 from simia_async.cli.output import fail, show, stdout
 from simia_async.errors import SimiaError
 from simia_async.models import policy_name
@@ -43,5 +44,6 @@ def print_report(path: Path) -> None:
             calls.add_row(usage.role, *map(str, counted), usd)
         if calls.row_count:
             stdout.print(calls)
+        print_cost(cost_of(reader))
         for adapter in reader.adapters():
             show(policy_name(adapter.version), adapter.path)

@@ -22,6 +22,7 @@ from simia_store import (
     standing,
 )
 
+from simia_async.cli.costs import RunCost, cost_of, print_cost
 from simia_async.cli.output import show, stdout
 from simia_async.cli.run_lines import local_time
 
@@ -38,6 +39,7 @@ class RunView(msgspec.Struct, frozen=True):
     rows: dict[str, int]
     outcomes: list[OutcomeCount]
     usage: list[UsageCount]
+    cost: RunCost
     statistics: list[StatisticsRecord]
     adapters: list[AdapterRecord]
     failed_calls: list[CallRecord]
@@ -57,6 +59,7 @@ def view(path: Path) -> RunView:
             rows=reader.row_counts(),
             outcomes=reader.outcomes(),
             usage=reader.usage(),
+            cost=cost_of(reader),
             statistics=reader.statistics(),
             adapters=reader.adapters(),
             failed_calls=reader.failed_calls(_FAILED_CALLS),
@@ -86,6 +89,7 @@ def print_view(seen: RunView) -> None:
             for u in seen.usage
         ],
     )
+    print_cost(seen.cost)
     for sample in seen.statistics:
         show("statistics", f"{sample.source}: {_json(sample.sample)}")
     for adapter in seen.adapters:

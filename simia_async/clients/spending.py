@@ -1,12 +1,51 @@
 """What a run may cost, what it has cost, and what it is going to."""
 
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Self
+
 import msgspec
 from simia_store import CallRecord
 
 from simia_async.config import Budget
+from simia_async.errors import ConfigError
 
 _BLIND = 8
 """Units that may be under way before one has ended and shown what a unit costs."""
+
+_MARGIN = 1.5
+"""How much dearer than every one before the next unit may be."""
+
+
+class Amount(msgspec.Struct, frozen=True, gc=False):
+    """What calls have used up."""
+
+    usd: float = 0.0
+    tokens: float = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.usd + other.usd, self.tokens + other.tokens)
+
+    def __mul__(self, factor: float) -> "Amount":
+        return Amount(self.usd * factor, self.tokens * factor)
+
+    def at_least(self, other: "Amount") -> "Amount":
+        """The larger of both, in each respect."""
+        return Amount(max(self.usd, other.usd), max(self.tokens, other.tokens))
+
+
+class Earlier(msgspec.Struct, frozen=True):
+    """What earlier sessions of a run have spent."""
+
+    spent: Amount = Amount()
+    priced: bool = False
+    """Whether the dollars are known."""
+    units: int = 0
+    """Units that ended."""
+    lost: int = 0
+    """Calls of which no answer was stored, because they were cut off."""
+    dearest: Amount = Amount()
+    """Of a unit."""
 
 
 class SpendingStatistics(msgspec.Struct, frozen=True, gc=False):
@@ -15,88 +54,156 @@ class SpendingStatistics(msgspec.Struct, frozen=True, gc=False):
     spent_usd: float | None
     max_cost_usd: float | None
     projected_usd: float | None
-    spent_tokens: int
+    spent_tokens: float
     max_tokens: int | None
     projected_tokens: float | None
+    lost_calls: int
+    """Calls that were cut off. Each is part of what is spent, as if it had cost as much as the
+    dearest unit."""
+    lost_usd: float | None
     units_done: int
     units_active: int
+
+
+class Unit:
+    """A unit of work under way: what is charged inside `with` is its own."""
+
+    def __init__(self, spending: "Spending") -> None:
+        self.spent = Amount()
+        self._spending = spending
+        self._token: Token[Unit | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._token is not None
+        _current.reset(self._token)
+        self._spending.end(self)
+
+
+_current: ContextVar[Unit | None] = ContextVar("unit", default=None)
 
 
 class Spending:
     """Counts every call, and says whether one more unit of work may begin.
 
     A unit is what is only useful as a whole: a trajectory to simulate, a group of rollouts. Units
-    that have begun are never cut off, so one may begin only if it and those under way are likely
-    to fit.
+    that have begun are never cut off, so one may begin only if it and those under way fit, should
+    each cost as much as the dearest so far. A budget is therefore exceeded only by units dearer
+    than every one before, and by the first ones, of which nothing is known.
     """
 
     def __init__(self, budget: Budget) -> None:
-        self._max_cost_usd = budget.max_cost_usd
-        self._max_tokens = budget.max_tokens
-        self._usd = 0.0
-        self._tokens = 0
+        self._budget = budget
+        self._spent = Amount()
+        """By all calls that were answered."""
+        self._ended = Amount()
+        """Part of it: by units that have ended."""
+        self._dearest = Amount()
+        self._blind = True
         self._priced = False
-        self._done = self._active = 0
+        self._done = self._lost = 0
+        self._under_way: set[Unit] = set()
 
     @property
     def active(self) -> int:
         """Units under way."""
-        return self._active
+        return len(self._under_way)
+
+    @property
+    def done(self) -> int:
+        """Units that have ended."""
+        return self._done
 
     def charge(self, call: CallRecord) -> None:
-        """Count one attempt."""
-        self._tokens += call.tokens_in + call.tokens_out
-        if call.cost_usd is not None:
-            self._usd += call.cost_usd
-            self._priced = True
+        """Count one attempt, for the unit in whose task it is made.
 
-    def charge_earlier(self, cost_usd: float, tokens: int, units: int) -> None:
-        """Count what an earlier session of the run has spent."""
-        self._usd += cost_usd
-        self._tokens += tokens
-        self._priced = self._priced or cost_usd > 0
-        self._done += units
+        Raises `ConfigError` if there is a budget and the endpoint does not say what it used.
+        """
+        amount = Amount(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
+        if call.status == "ok" and not amount.tokens and self._is_limited:
+            raise ConfigError(
+                f"{call.endpoint}: does not say how many tokens an answer used, so that no budget "
+                "can be kept; leave --max-cost-usd and --max-total-tokens out"
+            )
+        self._priced = self._priced or call.cost_usd is not None
+        self._spent += amount
+        unit = _current.get()
+        if unit is not None and unit in self._under_way:
+            unit.spent += amount
+            self._dearest = self._dearest.at_least(unit.spent)
+        else:
+            self._ended += amount
+
+    def charge_earlier(self, earlier: Earlier) -> None:
+        """Count what earlier sessions of the run have spent."""
+        self._spent += earlier.spent
+        self._ended += earlier.spent
+        self._dearest = self._dearest.at_least(earlier.dearest)
+        self._blind = not self._dearest.tokens
+        self._priced = self._priced or earlier.priced
+        self._done += earlier.units
+        self._lost += earlier.lost
 
     def allows_another(self) -> bool:
         """Whether one more unit may begin."""
-        if self._max_cost_usd is None and self._max_tokens is None:
+        if not self._is_limited:
             return True
-        if self._done == 0:
-            return self._active < _BLIND
-        ahead = self._active + 1
-        usd, tokens = self._mean()
-        if self._max_cost_usd is not None and self._usd + ahead * usd > self._max_cost_usd:
+        if self._blind and self.active >= _BLIND:
             return False
-        return self._max_tokens is None or self._tokens + ahead * tokens <= self._max_tokens
-
-    def begin(self) -> None:
-        """A unit begins."""
-        self._active += 1
-
-    def end(self) -> None:
-        """A unit has ended, whatever came of it."""
-        self._active -= 1
-        self._done += 1
-
-    def statistics(self, units_left: int | None = None) -> SpendingStatistics:
-        """Where it stands, and where it will if `units_left` more are like the others."""
-        usd, tokens = self._mean()
-        known = units_left is not None and self._done > 0
-        left = units_left or 0
-        return SpendingStatistics(
-            spent_usd=self._usd if self._priced else None,
-            max_cost_usd=self._max_cost_usd,
-            projected_usd=self._usd + left * usd if known and self._priced else None,
-            spent_tokens=self._tokens,
-            max_tokens=self._max_tokens,
-            projected_tokens=self._tokens + left * tokens if known else None,
-            units_done=self._done,
-            units_active=self._active,
+        ahead = _MARGIN * (self.active + 1)
+        after = self._ended + self._dearest * (self._lost + ahead)
+        return _within(after.usd, self._budget.max_cost_usd) and _within(
+            after.tokens, self._budget.max_tokens
         )
 
-    def _mean(self) -> tuple[float, float]:
-        """Cost and tokens of a unit. Those under way have spent a part already, which makes it
-        an upper estimate.
+    def begin(self) -> Unit:
+        """A unit begins: counted from now on, and ended by its `with`."""
+        unit = Unit(self)
+        self._under_way.add(unit)
+        return unit
+
+    def end(self, unit: Unit) -> None:
+        """A unit has ended, whatever came of it."""
+        self._under_way.remove(unit)
+        self._ended += unit.spent
+        self._done += 1
+        self._blind = self._blind and not unit.spent.tokens
+
+    def statistics(self, units_left: float | None = None) -> SpendingStatistics:
+        """Where it stands, and where it will if `units_left` more end that cost as much as the
+        mean of the others.
         """
-        ended = max(1, self._done)
-        return self._usd / ended, self._tokens / ended
+        lost = self._dearest * self._lost
+        spent = self._spent + lost
+        projected = None
+        if units_left is not None and self._done:
+            mean = self._ended * (1 / self._done)
+            projected = (self._ended + lost + mean * units_left).at_least(spent)
+        return SpendingStatistics(
+            spent_usd=spent.usd if self._priced else None,
+            max_cost_usd=self._budget.max_cost_usd,
+            projected_usd=projected.usd if projected and self._priced else None,
+            spent_tokens=spent.tokens,
+            max_tokens=self._budget.max_tokens,
+            projected_tokens=projected.tokens if projected else None,
+            lost_calls=self._lost,
+            lost_usd=lost.usd if self._priced else None,
+            units_done=self._done,
+            units_active=self.active,
+        )
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._budget.max_cost_usd is not None or self._budget.max_tokens is not None
+
+
+def _within(amount: float, limit: float | None) -> bool:
+    return limit is None or amount <= limit

@@ -71,7 +71,7 @@ async def run_evaluate(
         connect_simulator(config.simulator, config.budget, report) as simulator,
         record_run(path, "eval", config) as store,
         PolicyEngine.start(config.model, adapters, config.tasks, report) as engine,
-        pulse(store, rollout_sources(simulator, engine, store)),
+        pulse(store, rollout_sources(simulator, engine, store, len(tasks) * len(names))),
     ):
         await store.append(environment.as_record(), *(task.as_record() for task in tasks))
         for version, adapter in adapters.items():

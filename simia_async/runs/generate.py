@@ -4,33 +4,27 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import msgspec
-from anyio.streams.memory import MemoryObjectSendStream
-from simia_store import (
-    CallRecord,
-    Reader,
-    Store,
-    TrajectoryRecord,
-    TrajectoryStatus,
-    TurnRecord,
-)
+from simia_store import CallRecord, Store, TrajectoryRecord, TrajectoryStatus
 
-from simia_async.clients import ChatClient, Spending, SpendingStatistics
+from simia_async.clients import ChatClient, SpendingStatistics
 from simia_async.config import GenerateConfig
-from simia_async.environments import Environment, Seed, load_environment, load_seeds
-from simia_async.environments.seeds import declare_from_seeds, successful
-from simia_async.errors import BadReply, EndpointError, EndpointRefused, UsageError
+from simia_async.environments import Seed
+from simia_async.errors import BadReply, EndpointError, EndpointRefused
+from simia_async.runs.harvest import Harvest, cut_off, lost_call
+from simia_async.runs.material import Material, read_material
 from simia_async.runs.pulse import pulse
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
-from simia_async.runs.spending import recall_spending
+from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
 from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
-from simia_async.synthesis.rules import Verdict, apply_rules, fingerprint
+from simia_async.synthesis.rules import Verdict, apply_rules
 
 ATTEMPTS_PER_KEPT = 1.5
 """Simulation stops at this many trajectories per one that is wanted."""
@@ -53,6 +47,8 @@ class GenerateResult(msgspec.Struct, frozen=True):
     """How many trajectories each rule or failure kept out."""
     budget_spent: bool
     """Whether the run ended because one more trajectory would not fit the budget."""
+    spending: SpendingStatistics
+    """Of all sessions of the run."""
 
 
 class GenerateProgress(msgspec.Struct, frozen=True):
@@ -66,33 +62,6 @@ class GenerateProgress(msgspec.Struct, frozen=True):
 
 
 OnProgress = Callable[[GenerateProgress], None]
-
-
-class Material(msgspec.Struct, frozen=True):
-    """What a run works from, read and checked before anything is written."""
-
-    environment: Environment
-    seeds: list[Seed]
-    seeds_read: int
-
-
-def read_material(config: GenerateConfig) -> Material:
-    """Environment and seeds. Raises `UsageError` naming the file and what is wrong with it."""
-    environment = load_environment(config.environment)
-    path = Path(config.seeds) if config.seeds else environment.seeds_file
-    if path is None:
-        raise UsageError(
-            f"environment {environment.name!r} comes without seeds; pass --seeds FILE.jsonl"
-        )
-    seeds = load_seeds(path)
-    used = seeds if config.keep_failed else successful(seeds)
-    if not used:
-        raise UsageError(
-            f"{path}: all {len(seeds)} conversations failed their task (`reward` is 0); pass "
-            "--keep-failed to amplify them all the same"
-        )
-    environment = declare_from_seeds(environment, used, config.declare_tools, path)
-    return Material(environment, used, len(seeds))
 
 
 async def run_generate(
@@ -112,146 +81,136 @@ async def run_generate(
         connect_simulator(config.simulator, config.budget, report) as client,
         record_run(path, "generate", config, may_continue=True) as store,
     ):
-        paid_again = await anyio.to_thread.run_sync(recall_spending, path, client.spending)
-        if paid_again is not None:
-            report(str(paid_again))
-        return await _generate(config, material, path, client, store, on_progress)
-
-
-async def _generate(
-    config: GenerateConfig,
-    material: Material,
-    path: Path,
-    client: ChatClient,
-    store: Store,
-    on_progress: OnProgress,
-) -> GenerateResult:
-    spending = client.spending
-    simulator = Simulator(client, material.environment)
-    synthesis = _Synthesis(config, material, simulator, store, spending, on_progress)
-    await store.append(material.environment.as_record())
-    await anyio.to_thread.run_sync(synthesis.recall, path)
-    async with pulse(
-        store,
-        {
+        await store.append(material.environment.as_record())
+        harvest = Harvest(material.seeds)
+        await _recall(harvest, client, store, report)
+        generation = _Generation(config, material, client, store, harvest, on_progress)
+        sources = {
             "simulator": client.governor.statistics,
-            "spending": lambda: spending.statistics(config.n - synthesis.kept),
+            "spending": generation.spending,
             "writer": store.statistics,
-        },
-    ):
-        await synthesis.run()
-    return GenerateResult(
-        path,
-        material.seeds_read,
-        len(material.seeds),
-        synthesis.kept,
-        len(synthesis.done),
-        synthesis.rejected,
-        synthesis.budget_spent,
+        }
+        async with pulse(store, sources):
+            budget_spent = await generation.run()
+        return GenerateResult(
+            path,
+            material.seeds_read,
+            len(material.seeds),
+            harvest.kept,
+            len(harvest.done),
+            harvest.rejected,
+            budget_spent,
+            generation.spending(),
+        )
+
+
+async def _recall(harvest: Harvest, client: ChatClient, store: Store, report: Report) -> None:
+    """Take up what earlier sessions left, and write down what they may have paid in vain."""
+    left = await anyio.to_thread.run_sync(harvest.recall, store.path)
+    killed = [trajectory for trajectory in left if trajectory.status == TrajectoryStatus.RUNNING]
+    endpoint = client.endpoint
+    # In one transaction, so that no call is taken for lost twice, whenever this is killed.
+    await store.append(
+        *(cut_off(trajectory) for trajectory in killed),
+        *(lost_call(each, endpoint.base_url or "", endpoint.model or "") for each in killed),
     )
+    earlier = await anyio.to_thread.run_sync(earlier_spending, store.path)
+    client.spending.charge_earlier(earlier)
+    if left:
+        report(cut_off_sentence(len(left), earlier))
 
 
-class _Synthesis:
-    """Samples in flight, what was kept, and what was seen before."""
+class _Generation:
+    """A run's trajectories, from the first that is begun to the last."""
 
     def __init__(
         self,
         config: GenerateConfig,
         material: Material,
-        simulator: Simulator,
+        client: ChatClient,
         store: Store,
-        spending: Spending,
+        harvest: Harvest,
         on_progress: OnProgress,
     ) -> None:
         self._config = config
         self._material = material
-        self._simulator = simulator
+        self._spending = client.spending
+        self._simulator = Simulator(client, material.environment)
         self._store = store
-        self._spending = spending
+        self._harvest = harvest
         self._on_progress = on_progress
-        self._seen = {fingerprint(seed.messages) for seed in material.seeds}
         self._limit = math.ceil(config.n * ATTEMPTS_PER_KEPT)
         self._failures_in_a_row = 0
-        self.kept = 0
-        self.budget_spent = False
-        self.rejected: Counter[str] = Counter()
-        self.done: set[int] = set()
 
-    def recall(self, path: Path) -> None:
-        """Take up what an earlier, cut-off session of this run has committed."""
-        with Reader(path) as reader:
-            for trajectory in reader.trajectories():
-                # What was cut off, and what the endpoint failed at, is asked again; its record is
-                # then written anew.
-                asked_again = (
-                    trajectory.status == TrajectoryStatus.RUNNING
-                    or trajectory.boundary == "simulator"
-                )
-                if not asked_again:
-                    self._count(trajectory)
-                    self._seen.add(str(trajectory.detail["fingerprint"]))
+    async def run(self) -> bool:
+        """Simulate until enough are kept, the attempts are used up, or the budget is spent: the
+        answer is whether it was that.
+        """
+        self._tell()
+        todo = [index for index in range(1, self._limit + 1) if index not in self._harvest.done]
+        samples = (partial(self._sample, index) for index in todo)
+        begun = await run_within(self._spending, samples, self._has_room)
+        return self._harvest.kept < self._config.n and begun < len(todo)
 
-    async def run(self) -> None:
-        """Keep samples in flight until enough are kept or the limit is reached."""
-        in_flight = 0
-        todo = (i for i in range(1, self._limit + 1) if i not in self.done)
-        finished_send, finished = anyio.create_memory_object_stream[None](float("inf"))
-        async with finished_send, finished, anyio.create_task_group() as group:
-            while True:
-                while (
-                    self.kept + in_flight < self._config.n
-                    and in_flight < self._config.simulator.max_in_flight
-                    and self._spending.allows_another()
-                    and (index := next(todo, None)) is not None
-                ):
-                    self._spending.begin()
-                    group.start_soon(self._sample, index, finished_send)
-                    in_flight += 1
-                self._tell()
-                if not in_flight:
-                    break
-                await finished.receive()
-                self._spending.end()
-                in_flight -= 1
-        self.budget_spent = self.kept < self._config.n and not self._spending.allows_another()
+    def spending(self) -> SpendingStatistics:
+        """What was spent, projected to the end of the run."""
+        harvest = self._harvest
+        tries = harvest.tries_for(self._config.n - harvest.kept)
+        return self._spending.statistics(min(tries, self._limit - len(harvest.done)))
+
+    def _has_room(self, active: int) -> bool:
+        return (
+            self._harvest.kept + active < self._config.n
+            and active < self._config.simulator.max_in_flight
+        )
 
     def _tell(self) -> None:
-        wanted = self._config.n
-        spending = self._spending.statistics(wanted - self.kept)
-        self._on_progress(GenerateProgress(self.kept, self.rejected.total(), wanted, spending))
-
-    async def _sample(self, index: int, finished: MemoryObjectSendStream[None]) -> None:
-        seed = self._material.seeds[(index - 1) % len(self._material.seeds)]
-        ledger: list[CallRecord] = []
-        started = time.time()
-        task_id = f"{seed.id}/{index}"
-        await self._store.append(
-            TrajectoryRecord(
-                index,
-                self._material.environment.name,
-                task_id,
-                TrajectoryStatus.RUNNING,
-                created_at=started,
+        harvest = self._harvest
+        self._on_progress(
+            GenerateProgress(
+                harvest.kept, harvest.rejected.total(), self._config.n, self.spending()
             )
         )
+
+    async def _sample(self, index: int) -> None:
+        """One trajectory, from its first record to its last."""
+        seed = self._material.seeds[(index - 1) % len(self._material.seeds)]
+        begun = TrajectoryRecord(
+            index,
+            self._material.environment.name,
+            f"{seed.id}/{index}",
+            TrajectoryStatus.RUNNING,
+            created_at=time.time(),
+        )
+        ledger: list[CallRecord] = []
+        outage: EndpointError | None = None
         try:
-            draft = await self._simulator.author(
-                seed, self._config.seed + index, ledger, trajectory_id=index
-            )
+            # Before the call, so that a killed run knows what it may have paid for.
+            await self._store.append(begun)
+            verdict = await self._ask(seed, index, ledger)
         except EndpointError as error:
-            if self._is_outage(error):
-                await self._store.append(*ledger)
-                raise
             verdict = Verdict([], rejected_by="simulator", reason=str(error))
-        else:
-            self._failures_in_a_row = 0
-            verdict = await anyio.to_thread.run_sync(
-                apply_rules, draft.messages, self._material.environment
-            )
-        trajectory, turns = self._settle(index, task_id, verdict, started)
+            outage = error if self._is_outage(error) else None
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._store.append(cut_off(begun), *ledger)
+            raise
+        trajectory, turns = self._harvest.settle(begun, verdict)
         await self._store.append(trajectory, *turns, *ledger)
-        self._count(trajectory)
-        await finished.send(None)
+        if outage is not None:
+            raise outage
+        self._harvest.count(trajectory)
+        self._tell()
+
+    async def _ask(self, seed: Seed, index: int, ledger: list[CallRecord]) -> Verdict:
+        """What the author makes of a seed, and what the rules say to it."""
+        draft = await self._simulator.author(
+            seed, self._config.seed + index, ledger, trajectory_id=index
+        )
+        self._failures_in_a_row = 0
+        return await anyio.to_thread.run_sync(
+            apply_rules, draft.messages, self._material.environment
+        )
 
     def _is_outage(self, error: EndpointError) -> bool:
         """Whether the endpoint fails as a whole, so that going on would only use attempts up."""
@@ -259,41 +218,5 @@ class _Synthesis:
             return False
         self._failures_in_a_row += 1
         if isinstance(error, EndpointRefused):
-            return not self.kept or error.status in _REFUSED_FOR_GOOD
+            return not self._harvest.kept or error.status in _REFUSED_FOR_GOOD
         return self._failures_in_a_row >= _OUTAGE
-
-    def _settle(
-        self, index: int, task_id: str, verdict: Verdict, started: float
-    ) -> tuple[TrajectoryRecord, list[TurnRecord]]:
-        """The records of one sample: duplicates are told from the rest here."""
-        rejected_by, reason = verdict.rejected_by, verdict.reason
-        mark = fingerprint(verdict.messages)
-        if rejected_by is None:
-            if mark in self._seen:
-                rejected_by, reason = "duplicate", "says the same as a seed or an earlier one"
-            self._seen.add(mark)
-        boundary = "simulator" if rejected_by == "simulator" else "rule"
-        trajectory = TrajectoryRecord(
-            id=index,
-            environment=self._material.environment.name,
-            task_id=task_id,
-            status=TrajectoryStatus.REJECTED if rejected_by else TrajectoryStatus.KEPT,
-            boundary=boundary if rejected_by else None,
-            rejected_by=rejected_by,
-            reason=reason,
-            detail={"fingerprint": mark, "repairs": verdict.repairs},
-            created_at=started,
-            finished_at=time.time(),
-        )
-        turns = [
-            TurnRecord(index, position, message.role, message.as_wire(), source="llm")
-            for position, message in enumerate(verdict.messages)
-        ]
-        return trajectory, turns
-
-    def _count(self, trajectory: TrajectoryRecord) -> None:
-        self.done.add(trajectory.id)
-        if trajectory.status == TrajectoryStatus.KEPT:
-            self.kept += 1
-        else:
-            self.rejected[str(trajectory.rejected_by)] += 1

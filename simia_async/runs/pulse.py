@@ -5,6 +5,7 @@ Screens are in other processes: what is not in the store they cannot show.
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 import msgspec
@@ -19,12 +20,15 @@ Sources = Mapping[str, Callable[[], msgspec.Struct]]
 """Name of a source, and what asks it for its statistics."""
 
 
-def rollout_sources(simulator: ChatClient, engine: PolicyEngine, store: Store) -> Sources:
-    """What a run of rollouts has to say."""
+def rollout_sources(
+    simulator: ChatClient, engine: PolicyEngine, store: Store, units: int
+) -> Sources:
+    """What a run of rollouts has to say, which is over after so many units of work."""
+    spending = simulator.spending
     return {
         "policy": engine.client.governor.statistics,
         "simulator": simulator.governor.statistics,
-        "spending": simulator.spending.statistics,
+        "spending": lambda: spending.statistics(units - spending.done),
         "writer": store.statistics,
     }
 
@@ -32,18 +36,15 @@ def rollout_sources(simulator: ChatClient, engine: PolicyEngine, store: Store) -
 @asynccontextmanager
 async def pulse(store: Store, sources: Sources) -> AsyncIterator[None]:
     """Sample `sources` as long as the context lasts, and once more at its end."""
-    last: dict[str, object] = {}
+    last: dict[str, Any] = {}
 
     async def sample() -> None:
-        records = []
-        for name, ask in sources.items():
-            said = msgspec.to_builtins(ask())
-            if last.get(name) != said:
-                last[name] = said
-                records.append(StatisticsRecord(name, said))
+        said = {name: msgspec.to_builtins(ask()) for name, ask in sources.items()}
+        news = [StatisticsRecord(name, it) for name, it in said.items() if last.get(name) != it]
         # A full disk is told to those who have something to lose.
         with suppress(StoreError):
-            await store.append(*records)
+            await store.append(*news)
+            last.update(said)
 
     async def beat() -> None:
         while True:

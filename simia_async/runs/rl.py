@@ -93,7 +93,7 @@ async def run_rl(
             config.model, start, config.groups * config.group_size, report
         ) as engine,
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
-        pulse(store, rollout_sources(simulator, engine, store)),
+        pulse(store, rollout_sources(simulator, engine, store, len(tasks))),
     ):
         await store.append(environment.as_record(), *(task.as_record() for task in tasks))
         for version, adapter in start.items():

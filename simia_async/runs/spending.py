@@ -1,31 +1,21 @@
 """The budget of a run: what earlier sessions have spent, and work that begins only if it fits."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 import anyio
-import msgspec
-from simia_store import Reader, TrajectoryStatus
+from simia_store import CallRecord, Reader
 
 from simia_async.clients import ChatClient, Spending
+from simia_async.clients.spending import Amount, Earlier, Unit
 from simia_async.config import Budget
 from simia_async.errors import ConfigError
 
+CUT_OFF = "CutOff"
+"""Status of a call that was, or may have been, in flight when its owner was killed."""
 
-class PaidAgain(msgspec.Struct, frozen=True):
-    """Calls that were in flight when a run was cut off, and are made again."""
-
-    calls: int
-    """At most: one for each conversation that had begun and not ended."""
-    worst_cost_usd: float | None
-    """If each costs as much as the dearest call of the run so far; None: prices are not known."""
-
-    def __str__(self) -> str:
-        cost = "" if self.worst_cost_usd is None else f", ${self.worst_cost_usd:.4f} at worst"
-        return (
-            f"the run was cut off; at most {self.calls} calls were in flight and are made again"
-            f"{cost}"
-        )
+_LOST = (CUT_OFF, "CancelledError")
+"""Statuses of calls that may have been answered, and paid, without anybody seeing it."""
 
 
 def check_prices(budget: Budget, client: ChatClient) -> None:
@@ -38,48 +28,62 @@ def check_prices(budget: Budget, client: ChatClient) -> None:
         )
 
 
-def recall_spending(path: Path, spending: Spending) -> PaidAgain | None:
-    """Charge what earlier sessions of the run at `path` have spent, calls in flight at their end
-    at the worst. None: nothing was in flight.
-    """
+def earlier_spending(path: Path) -> Earlier:
+    """What earlier sessions of the run at `path` have spent. It reads every call of the run."""
+    units: dict[int | None, Amount] = {}
+    lost = 0
+    priced = False
     with Reader(path) as reader:
-        usage, outcomes = reader.usage(), reader.outcomes()
-    cut_off = sum(o.count for o in outcomes if o.status == TrajectoryStatus.RUNNING)
-    ended = sum(o.count for o in outcomes) - cut_off
-    priced = any(count.priced for count in usage)
-    worst = cut_off * max((count.max_cost_usd for count in usage), default=0.0)
-    spending.charge_earlier(
-        sum(count.cost_usd for count in usage) + worst,
-        sum(count.tokens_in + count.tokens_out for count in usage),
-        ended,
-    )
-    return PaidAgain(cut_off, worst if priced else None) if cut_off else None
+        for call in reader.calls():
+            lost += call.status in _LOST
+            priced = priced or call.cost_usd is not None
+            units[call.trajectory_id] = units.get(call.trajectory_id, Amount()) + _amount(call)
+    spent = dearest = Amount()
+    for unit in units.values():
+        spent += unit
+        dearest = dearest.at_least(unit)
+    answered = sum(1 for unit in units.values() if unit.tokens)
+    return Earlier(spent, priced, answered, lost, dearest)
 
 
-async def run_within(spending: Spending, units: Sequence[Callable[[], Awaitable[None]]]) -> int:
-    """Run units of work at once, each begun only when the budget allows it; how many were begun.
+def _amount(call: CallRecord) -> Amount:
+    return Amount(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
 
-    Those that were are never cut off.
+
+def cut_off_sentence(calls: int, earlier: Earlier) -> str:
+    """What the user of a run that goes on should know of the calls that are made again."""
+    cost = ""
+    if earlier.priced and earlier.dearest.usd:
+        cost = f", ${calls * earlier.dearest.usd:.6f} at worst"
+    return f"the run was cut off; at most {calls} calls were in flight and are made again{cost}"
+
+
+async def run_within(
+    spending: Spending,
+    units: Iterable[Callable[[], Awaitable[None]]],
+    has_room: Callable[[int], bool] = lambda _: True,
+) -> int:
+    """Run units of work at once, each begun only when the budget allows it, and `has_room` for one
+    more beside so many; how many were begun.
+
+    Those that were are never cut off. Ends when none may begin and none is under way.
     """
     begun = 0
     ended = anyio.Event()
 
-    async def run(unit: Callable[[], Awaitable[None]]) -> None:
+    async def run(work: Callable[[], Awaitable[None]], unit: Unit) -> None:
         nonlocal ended
-        try:
-            await unit()
-        finally:
-            spending.end()
-            ended.set()
-            ended = anyio.Event()
+        with unit:
+            await work()
+        ended.set()
+        ended = anyio.Event()
 
     async with anyio.create_task_group() as group:
-        for unit in units:
-            while not spending.allows_another():
+        for work in units:
+            while not (has_room(spending.active) and spending.allows_another()):
                 if not spending.active:
                     return begun
                 await ended.wait()
-            spending.begin()
+            group.start_soon(run, work, spending.begin())
             begun += 1
-            group.start_soon(run, unit)
     return begun
