@@ -32,6 +32,7 @@ def _url_problem(base_url: str) -> str | None:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = usable and base_url.isprintable()
     except ValueError:
         usable = False
     return (

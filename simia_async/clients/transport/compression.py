@@ -5,7 +5,7 @@ import zlib
 from simia_async.clients.transport.answer import Answer
 from simia_async.errors import BadReply
 
-_LARGEST = 2**28
+_LARGEST = 2**26
 """Bytes after decompression: a small body may claim to be an endless one."""
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 

@@ -9,7 +9,7 @@ from simia_async.clients.transport.answer import Answer
 from simia_async.errors import BadReply
 
 _LARGEST_HEAD = 2**20
-_LARGEST_BODY = 2**28
+_LARGEST_BODY = 2**26
 """Bytes. No endpoint means to send as much; what never ends must not fill the memory."""
 _TLS_RECORD = (b"\x15\x03", b"\x16\x03")
 
@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._answer = answer
         self._begun = False
+        self._head_size = self._body_size = 0
         self._transport.writelines((head, body))
 
     def abort(self) -> None:
@@ -98,7 +99,6 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         self._headers, self._body = {}, []
-        self._head_size = self._body_size = 0
         if self._answer is None:
             self.is_open = False  # what follows an answer is the answer to nothing
 

@@ -1,6 +1,7 @@
 """The transport on aiohttp: what goes through a proxy, and answers that are read as they come."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from io import BytesIO
 
@@ -22,6 +23,7 @@ class AiohttpTransport:
         self._timeout_s = timeout_s
         self._proxy = proxy
         self._opened: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | None = None
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -56,7 +58,12 @@ class AiohttpTransport:
         sent = {**headers, "Content-Length": str(len(body or b""))}
         try:
             response = await self._session.request(
-                method, url, data=data, headers=sent, allow_redirects=False
+                method,
+                url,
+                data=data,
+                headers=sent,
+                allow_redirects=False,
+                ssl=self._trust() if url.scheme == "https" else True,
             )
         except (aiohttp.ClientError, OSError, UnicodeError) as error:
             failure = _explain(error, url, self._timeout_s)
@@ -64,6 +71,12 @@ class AiohttpTransport:
             return Stream(response, url, self._timeout_s)
         # Not from within the handler: aiohttp's errors hold the request's headers, and so the key.
         raise failure
+
+    def _trust(self) -> ssl.SSLContext:
+        # aiohttp's own was made when it was imported, whatever the environment says now.
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
 
     async def close(self) -> None:
         """Close all connections."""
