@@ -1,5 +1,6 @@
-"""What goes wrong outside of `simia generate`: one sentence, exit code 2, and nothing half-written."""
+"""What goes wrong outside of `simia generate`: one sentence, exit code 2, nothing half-written."""
 
+import asyncio
 import json
 import resource
 import socket
@@ -10,12 +11,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from simia_store import RunRecord, RunStatus, open_store
+from simia_store import Reader, RunRecord, RunStatus, open_store
 from typer.testing import CliRunner
 
 from simia_async.cli.main import app
@@ -168,8 +170,8 @@ def test_a_model_that_is_not_there_is_told_at_the_first_call(port: int, place: P
     url = f"http://127.0.0.1:{port}/good/v1"
     line = sentence_of("--base-url", url, "--simulator-model", "m", "--run", "r.db")
     assert f"{url}/chat/completions: HTTP 404: The model 'm' does not exist" in line
-    with sqlite3.connect(place / "r.db") as db:  # the run had begun, and says how it ended
-        assert "does not exist" in db.execute("select reason from run").fetchone()[0]
+    with Reader(place / "r.db") as reader:  # the run had begun, and says how it ended
+        assert "does not exist" in (reader.run().reason or "")
 
 
 @pytest.mark.parametrize(
@@ -194,13 +196,12 @@ async def written(path: Path) -> None:
         await store.append(RunRecord("r", "generate", {}, status=RunStatus.DONE))
 
 
-async def test_a_database_of_a_newer_version(place: Path) -> None:
-    await written(place / "r.db")
-    with sqlite3.connect(place / "r.db") as db:
+def test_a_database_of_a_newer_version(place: Path) -> None:
+    asyncio.run(written(place / "r.db"))
+    with closing(sqlite3.connect(place / "r.db")) as db:
         db.execute("pragma user_version = 999")
     before = (place / "r.db").read_bytes()
-    result = subprocess.run(simia("--run", "r.db"), capture_output=True, text=True, check=False)
-    line = checked(result.returncode, result.stdout, result.stderr)
+    line = sentence_of("--run", "r.db")
     assert "r.db: " in line
     assert "newer" in line
     assert (place / "r.db").read_bytes() == before
@@ -208,12 +209,16 @@ async def test_a_database_of_a_newer_version(place: Path) -> None:
 
 async def test_a_database_that_another_process_owns(place: Path) -> None:
     async with open_store(place / "r.db"):
-        result = subprocess.run(simia("--run", "r.db"), capture_output=True, text=True, check=False)
-    assert "r.db: " in checked(result.returncode, result.stdout, result.stderr)
+        other = await asyncio.create_subprocess_exec(
+            *simia("--run", "r.db"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        stdout, stderr = await other.communicate()
+    assert "r.db: " in checked(other.returncode or 0, stdout.decode(), stderr.decode())
 
 
 def simia(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "simia_async", "generate", *arguments]
+    command = "from simia_async.cli.main import main; main()"
+    return [sys.executable, "-c", command, "generate", *arguments]
 
 
 @pytest.mark.parametrize("size", [0, 20_000, 150_000])

@@ -32,8 +32,12 @@ class Ownership:
                 f"{database}: another process (pid {owner}) owns this run; wait for it to end "
                 "or name another database"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.write(self._fd, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(self._fd, 0)
+            os.write(self._fd, f"{os.getpid()}\n".encode())
+        except OSError as error:  # the disk is full
+            os.close(self._fd)
+            raise StoreError(f"{database}: cannot be written: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
