@@ -221,7 +221,7 @@ def simia(*arguments: str) -> list[str]:
     return [sys.executable, "-c", command, "generate", *arguments]
 
 
-@pytest.mark.parametrize("size", [0, 20_000, 150_000])
+@pytest.mark.parametrize("size", [0, 20_000, 400_000])
 def test_a_disk_that_is_full(size: int, place: Path) -> None:
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
