@@ -41,12 +41,20 @@ from simia_async.clients.wire import (
     usage_of,
 )
 from simia_async.config import Budget, Endpoint
-from simia_async.errors import BadReply, EndpointError, EndpointRefused, RateLimited
+from simia_async.errors import (
+    BadReply,
+    EndpointError,
+    EndpointRefused,
+    EndpointUnavailable,
+    RateLimited,
+)
 from simia_async.messages import Message
 
 _encode = msgspec.json.Encoder().encode
 _BYTES_PER_TOKEN = 4
 _SMOOTHING = 0.05
+_CHECK_TIMEOUT_S = 30.0
+"""Listing models takes no thought; a time-out made for answers would be a long wait."""
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
@@ -118,7 +126,14 @@ class ChatClient:
         Raises `EndpointRefused` or `EndpointUnavailable`. Endpoints without `/models` pass.
         """
         try:
-            await self.models()
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self.models()
+        except TimeoutError:
+            raise catchable(
+                EndpointUnavailable(
+                    f"{self._dialect.url('/models')}: no answer within {_CHECK_TIMEOUT_S:g} s"
+                )
+            ) from None
         except RateLimited:
             return
         except EndpointRefused as error:
