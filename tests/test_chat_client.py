@@ -4,12 +4,16 @@ import asyncio
 import socket
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 from aiohttp import web
+from hypothesis import example, given
+from hypothesis import strategies as st
 from simia_store import CallRecord
 
 from simia_async.clients import ChatClient, ChatReply, Usage
+from simia_async.clients.headers import read_quota, read_retry_after
 from simia_async.config import Endpoint
 from simia_async.errors import (
     BadReply,
@@ -19,6 +23,7 @@ from simia_async.errors import (
     RateLimited,
 )
 from simia_async.messages import FunctionCall, Message, ToolCall
+from simia_async.testing import Faults, ScriptedServer
 
 KEY = "sk-not-for-your-eyes"
 OK = {
@@ -240,3 +245,65 @@ async def test_a_slot_is_free_while_a_call_waits_to_be_tried_again(start: Any) -
         for name in ("first", "second"):
             group.create_task(client.chat([Message("user", name)], role="user", ledger=[]))
     assert order == ["first", "second", "first"]
+
+
+async def test_half_a_surrogate_is_sent_as_a_question_mark(start: Any) -> None:
+    async with ChatClient.connect(await start(OK)) as client:
+        await client.chat([Message("user", "a\ud83db é")], role="user", ledger=[])
+    assert start.bodies[0]["messages"] == [{"role": "user", "content": "a?b é"}]
+
+
+@given(text=st.text(max_size=40), number=st.floats())
+@example(text="Mon, 01 Jan 99999999999999999999 00:00:00 GMT", number=0)
+@example(text="9" * 400 + "h", number=1e300)
+def test_whatever_a_header_says_a_wait_is_a_sensible_number(text: str, number: float) -> None:
+    for said in (text, str(number), f"{number}s"):
+        names = ("retry-after", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
+        headers = dict.fromkeys(names, said)
+        assert 0 <= read_retry_after(headers) <= 86_400
+        quota = read_quota(headers, "tokens")
+        assert quota is None or 0 <= (quota.reset_s or 0) <= 86_400
+
+
+async def test_many_calls_come_through_a_server_with_every_fault() -> None:
+    faults = Faults(
+        rate_limit=0.1, server_error=0.1, drop=0.1, drop_mid=0.1, truncated=0.1, html=0.05,
+        slow_body=0.05, hang=0.02, retry_after_s=0.02, slow_body_s=0.1,
+    )  # fmt: skip
+    async with ScriptedServer(respond=lambda r: r.last, faults=faults, seed=1) as server:
+        endpoint = Endpoint(
+            base_url=server.base_url, model="m", max_backoff_s=0.02, timeout_s=1,
+            malformed_attempts=20,
+        )  # fmt: skip
+        async with ChatClient.connect(endpoint) as client:
+
+            async def one(number: int) -> str | None:
+                asked = [Message("user", f"number {number}")]
+                return (await client.chat(asked, role="user", ledger=[])).message.content
+
+            said = await asyncio.gather(*(one(number) for number in range(150)))
+            assert client.governor.statistics().in_flight == 0
+    assert said == [f"number {number}" for number in range(150)]
+
+
+async def test_a_run_that_is_cancelled_from_outside_closes_its_client(start: Any) -> None:
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    endpoint = await start(hang, max_in_flight=5)
+    # anyio cancels again at every await, those of the clean-up included.
+    with anyio.move_on_after(0.2) as scope:
+        async with ChatClient.connect(endpoint) as client, anyio.create_task_group() as group:
+            for _ in range(20):
+                group.start_soon(_swallowing_nothing, client)
+            async with client.stream([Message("user", "x")], role="user", ledger=[]):
+                pass
+    assert scope.cancelled_caught
+    statistics = client.governor.statistics()
+    assert (statistics.in_flight, statistics.waiting) == (0, 0)
+    assert client._streams._opened is None or client._streams._opened.closed
+
+
+async def _swallowing_nothing(client: ChatClient) -> None:
+    await client.chat([Message("user", "x")], role="user", ledger=[])
