@@ -278,6 +278,7 @@ async def test_a_body_that_is_dropped_in_the_middle_is_an_outage(answer: bytes) 
         (b"deflate", zlib.compress(b"ok")),
         (b"identity", b"ok"),
     ],
+    ids=["gzip", "two-members", "x-gzip", "deflate", "identity"],
 )
 async def test_compression_that_nobody_asked_for_is_undone(coding: bytes, body: bytes) -> None:
     async with listening(saying(compressed(coding, body))) as server, pooled(server) as transport:
