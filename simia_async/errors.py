@@ -74,6 +74,14 @@ class EndpointError(SimiaError):
     """What the endpoint asked for, in seconds; 0 where it said nothing."""
     overloaded: bool = False
     """Whether the endpoint seems to have too much to do."""
+    param: str | None = None
+    """The parameter that it complained of, where it says."""
+    code: str | int | None = None
+    """Its own name for the reason, where it says."""
+    detail: str = ""
+    """What it said, at full length."""
+    body: object = None
+    """The same as it was sent: JSON's objects where it is JSON, else text."""
 
 
 class RateLimited(EndpointError):
@@ -90,10 +98,6 @@ class EndpointRefused(EndpointError):
     """The endpoint understood the request and said no; asking again would not help."""
 
     outcome = "refused"
-    param: str | None = None
-    """The parameter that it refused, where it says."""
-    code: str | int | None = None
-    """Its own name for the reason, where it says."""
 
 
 class BadReply(EndpointError):

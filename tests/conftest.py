@@ -1,24 +1,48 @@
 """Shared fixtures. Everything here is real: servers on loopback, databases on disk."""
 
+import asyncio
 import os
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from simia_async.builtin.server import build_app
+from simia_async.config import Endpoint
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 """Real data that the project tests with and does not ship."""
 
 
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_loops: run on asyncio's loop and on uvloop's")
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    factories: dict[str, Any] = {"asyncio": asyncio.new_event_loop}
+    if item.get_closest_marker("both_loops"):
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
+
+
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = [name for name in os.environ if name.startswith("SIMIA_")]
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", *ours):
+    proxies = [*PROXIES, *map(str.upper, PROXIES)]
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", *proxies, *ours):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -57,3 +81,69 @@ def chat_app(handler: Handler) -> web.Application:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", handler)
     return app
+
+
+class Served:
+    """Servers that answer the n-th request with the n-th of `answers`; the last one stands for all
+    that follow. An answer is what `web.Response` takes, or a handler.
+    """
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self.bodies: list[Any] = []
+        self.headers: list[Any] = []
+        self.paths: list[str] = []
+        self._stack = stack
+
+    async def __call__(
+        self, *answers: dict[str, Any] | Handler, tls: ssl.SSLContext | None = None, **settings: Any
+    ) -> Endpoint:
+        asked = 0
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            nonlocal asked
+            answer = answers[min(asked, len(answers) - 1)]
+            asked += 1
+            self.bodies.append(msgspec.json.decode(await request.read() or b"null"))
+            self.headers.append(request.headers)
+            self.paths.append(request.path_qs)
+            return web.Response(**answer) if isinstance(answer, dict) else await answer(request)
+
+        app = web.Application(client_max_size=2**28)
+        app.router.add_route("*", "/{path:.*}", handle)
+        server = TestServer(app, scheme="https" if tls else "http")
+        self._stack.push_async_callback(server.close)
+        await server.start_server(ssl=tls)
+        url = f"{server.scheme}://127.0.0.1:{server.port}/v1"
+        return Endpoint(**{"base_url": url, "model": "m", **settings})
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Served]:
+    """Serves until the test ends; gives the endpoint."""
+    async with AsyncExitStack() as stack:
+        yield Served(stack)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate of 127.0.0.1 and `simulator.test`, with its key."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    names = "subjectAltName=IP:127.0.0.1,DNS:simulator.test"
+    command = (
+        f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 "
+        f"-subj /CN=simulator.test -addext {names} -keyout {path}.key -out {path}.crt"
+    )
+    try:
+        subprocess.run(command.split(), check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("needs the command openssl")
+    path.write_bytes(Path(f"{path}.key").read_bytes() + Path(f"{path}.crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    """For a server that shows `certificate`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    return context

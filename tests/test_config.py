@@ -98,6 +98,9 @@ def test_every_variable_sets_one_thing() -> None:
         (lambda: Endpoint(provider="other"), "it must be 'openai', 'azure', 'vllm' or 'ollama'"),
         (lambda: Endpoint(base_url="http://["), "expected http://"),
         (lambda: Endpoint(base_url="http://x"), "base_url: also needs --simulator-model"),
+        (lambda: Endpoint(base_url="http://x/v1\r\nX-Evil: 1", model="m"), "expected http://"),
+        (lambda: Endpoint(credential="entra"), "credential: also needs --simulator-provider azure"),
+        (lambda: Endpoint(api_version="v"), "api_version: also needs --simulator-provider azure"),
         (lambda: Endpoint(model="m"), "model: also needs --base-url"),
     ],
 )
@@ -162,9 +165,9 @@ def merged(values: dict[Key, Any]) -> str:
 def test_the_strongest_source_wins(kind: RunKind, data: st.DataObject) -> None:
     struct = KINDS[kind]
     sections = sections_of(struct)
-    # A model and where it is go together; any subset of the rest is valid.
-    paired = [("simulator", "base_url"), ("simulator", "model")]
-    keys = [key for key in known_settings() if key[-2:] not in paired]
+    # A model and where it is go together, and some are Azure's; any subset of the rest is valid.
+    tied = [("simulator", name) for name in ("base_url", "model", "credential", "api_version")]
+    keys = [key for key in known_settings() if key[-2:] not in tied]
     own = [k for k in keys if k[0] == kind]
     in_file, in_environment = data.draw(some(keys)), data.draw(some(keys))
     stated = data.draw(some(own))

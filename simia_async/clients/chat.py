@@ -6,7 +6,7 @@ transaction with the turn it was made for.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 import anyio.to_thread
@@ -24,7 +24,7 @@ from simia_async.clients.openai_errors import catchable
 from simia_async.clients.prices import Prices, prices_of
 from simia_async.clients.retries import Patience
 from simia_async.clients.spending import Spending
-from simia_async.clients.streaming import Assembly, read_chunks
+from simia_async.clients.streaming import ChatStream, check_streams
 from simia_async.clients.transport import (
     AiohttpTransport,
     Answer,
@@ -32,32 +32,29 @@ from simia_async.clients.transport import (
     Transport,
     proxy_of,
 )
-from simia_async.clients.transport.plain import Stream
 from simia_async.clients.wire import (
-    NO_USAGE,
     ChatBody,
+    ChatReply,
     CompletionBody,
     ModelList,
-    Usage,
     read_message,
     usage_of,
 )
 from simia_async.config import Budget, Endpoint
-from simia_async.errors import BadReply, EndpointError, EndpointRefused, RateLimited
+from simia_async.errors import (
+    BadReply,
+    EndpointError,
+    EndpointRefused,
+    EndpointUnavailable,
+    RateLimited,
+)
 from simia_async.messages import Message
 
 _encode = msgspec.json.Encoder().encode
 _BYTES_PER_TOKEN = 4
 _SMOOTHING = 0.05
-
-
-class ChatReply(msgspec.Struct, frozen=True, gc=False):
-    """A chat completion."""
-
-    message: Message
-    """Its thoughts, if the endpoint tells them, are in `reasoning_content`."""
-    finish_reason: str
-    usage: Usage = NO_USAGE
+_CHECK_TIMEOUT_S = 30.0
+"""Listing models takes no thought; a time-out made for answers would be a long wait."""
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):
@@ -89,6 +86,7 @@ class ChatClient:
         self._streams = streams
         self._credentials = credentials
         self._dialect = Dialect(endpoint)
+        self._token = credentials.key
         self._headers = self._dialect.headers(credentials.key)
         self._chat_url = self._dialect.url("/chat/completions")
         self._completions_url = self._dialect.url("/completions")
@@ -106,20 +104,21 @@ class ChatClient:
 
         Raises `UsageError` if the key cannot be one, or Entra is asked for and not installed.
         """
-        credentials = Credentials.of(endpoint)
-        prices = await anyio.to_thread.run_sync(prices_of, endpoint)
-        origin = Dialect(endpoint).url("")
-        proxy = proxy_of(origin)
-        streams = AiohttpTransport(endpoint.timeout_s, proxy)
-        transport = streams if proxy else PooledTransport(origin, endpoint.timeout_s)
-        try:
+        async with AsyncExitStack() as opened:
+            credentials = Credentials.of(endpoint)
+            opened.push_async_callback(credentials.close)
+            prices = await anyio.to_thread.run_sync(prices_of, endpoint)
+            origin = Dialect(endpoint).url("")
+            proxy = proxy_of(origin)
+            streams = AiohttpTransport(endpoint.timeout_s, proxy)
+            opened.push_async_callback(streams.close)
+            transport: Transport = streams
+            if proxy is None:
+                transport = PooledTransport(origin, endpoint.timeout_s)
+                opened.push_async_callback(transport.close)
             yield cls(
                 endpoint, transport, streams, credentials, prices, spending or Spending(Budget())
             )
-        finally:
-            await transport.close()
-            await streams.close()
-            await credentials.close()
 
     async def check(self) -> None:
         """One unrepeated question, so that a wrong key or host is told before the work begins.
@@ -127,7 +126,14 @@ class ChatClient:
         Raises `EndpointRefused` or `EndpointUnavailable`. Endpoints without `/models` pass.
         """
         try:
-            await self.models()
+            async with asyncio.timeout(_CHECK_TIMEOUT_S):
+                await self.models()
+        except TimeoutError:
+            raise catchable(
+                EndpointUnavailable(
+                    f"{self._dialect.url('/models')}: no answer within {_CHECK_TIMEOUT_S:g} s"
+                )
+            ) from None
         except RateLimited:
             return
         except EndpointRefused as error:
@@ -171,11 +177,12 @@ class ChatClient:
         """
         history = messages if isinstance(messages, History) else History(messages)
         while True:
-            request = self._chat_request(history, parameters, role, ledger, trajectory_id, fresh)
+            sent = self._dialect.parameters(parameters)
+            request = self._chat_request(history, sent, role, ledger, trajectory_id, fresh)
             try:
                 body = await self._call(request, ChatBody)
             except EndpointError as error:
-                if self._dialect.learn(error, parameters):
+                if self._dialect.learn(error, parameters, sent):
                     continue
                 raise catchable(error) from error.__cause__
             choice, usage = body.choices[0], usage_of(body.usage)
@@ -202,31 +209,31 @@ class ChatClient:
         patience = Patience(self.endpoint)
         number = 0
         while True:
-            request = self._chat_request(history, asked, role, ledger, trajectory_id, fresh)
+            sent = self._dialect.parameters(asked)
+            request = self._chat_request(history, sent, role, ledger, trajectory_id, fresh)
             number += 1
-            attempt = await Attempt.begin(self._books, request, number, patience.deadline)
-            begun = False
             try:
-                headers = await self._current_headers()
-                async with self._streams.stream(request.url, headers, request.body) as stream:
-                    if stream.status >= 300:
-                        raise read_refusal(request.url, await stream.whole(), self._credentials)
-                    begun = True
-                    said = ChatStream(stream, self._credentials)
-                    yield said
-                    attempt.succeeded(Answer(stream.status, stream.headers, b""), said.usage)
-                    return
+                attempt, said = await self._begin_stream(request, number, patience.deadline)
+                break
             except EndpointError as error:
-                attempt.failed(error)
-                if not begun and self._dialect.learn(error, asked):
-                    continue
-                wait = None if begun else patience.wait_after(error)
+                learnt = self._dialect.learn(error, asked, sent)
+                wait = 0.0 if learnt else patience.wait_after(error)
                 if wait is None:
                     raise catchable(error) from error.__cause__
-            except BaseException as error:
-                attempt.abandoned(error)
-                raise
             await asyncio.sleep(wait)
+        try:
+            yield said
+        except BaseException as error:
+            if said.failure is None:
+                attempt.abandoned(error)
+            raise
+        else:
+            if said.failure is None:
+                attempt.succeeded(said.answer, said.usage)
+        finally:
+            if said.failure is not None:
+                attempt.failed(said.failure)
+            said.close()
 
     async def complete(
         self,
@@ -248,7 +255,7 @@ class ChatClient:
             "logprobs": 0,
             **parameters,
         }
-        tokens = len(prompt_ids) + parameters.get("max_tokens", self._tokens_out)
+        tokens = len(prompt_ids) + (parameters.get("max_tokens") or self._tokens_out)
         url, body = self._completions_url, _encode(asked)
         request = Request(url, body, tokens, model, "policy", ledger, trajectory_id, fresh)
         try:
@@ -283,19 +290,44 @@ class ChatClient:
     def _chat_request(
         self,
         history: History,
-        parameters: Mapping[str, Any],
+        sent: Mapping[str, Any],
         role: str,
         ledger: list[CallRecord],
         trajectory_id: int | None,
         fresh: bool,
     ) -> Request:
-        shaped = self._dialect.parameters(parameters)
-        tail = b"]," + _encode(shaped)[1:] if shaped else b"]}"
+        tail = b"]," + _encode(sent)[1:] if sent else b"]}"
         body = b'{"model":' + self._model + b',"messages":[' + history.as_json() + tail
-        limit = parameters.get("max_tokens") or self.endpoint.max_tokens
+        limit = sent.get("max_tokens") or sent.get("max_completion_tokens")
         tokens = history.size / _BYTES_PER_TOKEN + (limit or self._tokens_out)
         model = self.endpoint.model or ""
         return Request(self._chat_url, body, tokens, model, role, ledger, trajectory_id, fresh)
+
+    async def _begin_stream(
+        self, request: Request, number: int, deadline: float | None
+    ) -> tuple[Attempt, ChatStream]:
+        """One attempt, up to the first word."""
+        attempt = await Attempt.begin(self._books, request, number, deadline)
+        try:
+            headers = await self._current_headers()
+            stream = await self._streams.open("POST", request.url, headers, request.body)
+            try:
+                if stream.status >= 300:
+                    answer = self._credentials.censored(await stream.whole())
+                    raise read_refusal(request.url, answer, self._credentials.told)
+                await check_streams(stream, self._credentials)
+                said = ChatStream(stream, self._credentials)
+                await said.begin()
+            except BaseException:
+                stream.close()
+                raise
+        except EndpointError as error:
+            attempt.failed(error)
+            raise
+        except BaseException as error:
+            attempt.abandoned(error)
+            raise
+        return attempt, said
 
     async def _call(self, request: Request, expected: type[Body]) -> Body:
         """Attempts, until one succeeds or a budget is spent."""
@@ -307,7 +339,7 @@ class ChatClient:
             attempt = await Attempt.begin(self._books, request, number, deadline)
             try:
                 answer = await self._send("POST", request.url, request.body)
-                body = read_body(answer, expected, self._credentials)
+                body = read_body(request.url, answer, expected)
             except EndpointError as error:
                 # The governor's leave is given back before the wait for the next one begins.
                 attempt.failed(error)
@@ -327,42 +359,17 @@ class ChatClient:
 
     async def _send(self, method: str, url: URL, body: bytes | None) -> Answer:
         """One attempt. Raises the error that an answer above 2xx stands for."""
-        headers: Mapping[str, str] = self._headers
-        if self._credentials.expire:
-            headers = await self._current_headers()
+        headers = await self._current_headers()
         answer = await self._transport.request(method, url, headers, body)
+        answer = self._credentials.censored(answer)
         if answer.status >= 300:
-            raise read_refusal(url, answer, self._credentials)
+            raise read_refusal(url, answer, self._credentials.told)
         return answer
 
     async def _current_headers(self) -> Mapping[str, str]:
+        """Headers of a request, the same object as long as the token is good."""
         if self._credentials.expire:
-            return self._dialect.headers(await self._credentials.token())
+            token = await self._credentials.token()
+            if token != self._token:
+                self._token, self._headers = token, self._dialect.headers(token)
         return self._headers
-
-
-class ChatStream:
-    """What a model says, piece by piece: iterate over it. Made by `ChatClient.stream`."""
-
-    def __init__(self, stream: Stream, credentials: Credentials) -> None:
-        self._stream = stream
-        self._credentials = credentials
-        self._assembly = Assembly()
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens, known at the end."""
-        return self._assembly.usage
-
-    @property
-    def reply(self) -> ChatReply:
-        """The whole reply, after the last piece."""
-        message = read_message(self._assembly.message())
-        return ChatReply(message, self._assembly.finish_reason or "stop", self.usage)
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        """Pieces of the content. Thoughts and tool calls are in `reply`."""
-        async for chunk in read_chunks(self._stream, self._credentials):
-            delta = self._assembly.add(chunk)
-            if delta is not None and delta.content:
-                yield delta.content

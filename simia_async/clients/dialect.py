@@ -6,20 +6,20 @@ https://learn.microsoft.com/azure/ai-foundry/openai/reference for Azure's two fo
 
 import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 from yarl import URL
 
+from simia_async.clients.refused_parameters import refused_parameter
 from simia_async.config import Endpoint
-from simia_async.errors import EndpointError, EndpointRefused
+from simia_async.errors import EndpointError
 
 _THINKS = re.compile(r"(?:^|/)(?:o\d|gpt-5(?!.*chat))")
 """OpenAI's names of reasoning models, which know `max_completion_tokens` only."""
-_UNSUPPORTED = re.compile(
-    r"unsupported|not supported|unrecognized|unknown (?:name|field|parameter)|extra inputs|"
-    r"not permitted|does not support",
-    re.IGNORECASE,
-)
+
+_USER_AGENT = f"simia-async/{version('simia-async')}"
 
 
 class Dialect:
@@ -28,9 +28,10 @@ class Dialect:
     def __init__(self, endpoint: Endpoint) -> None:
         assert endpoint.base_url is not None
         self._endpoint = endpoint
+        self._base = URL(endpoint.base_url)
         self._renamed: dict[str, str] = {}
         self._dropped: set[str] = set()
-        self._weaker: dict[str, Any] = {}
+        self._knows_schemas = True
         if endpoint.provider in ("openai", "azure") and _THINKS.search(endpoint.model or ""):
             self._renamed["max_tokens"] = "max_completion_tokens"
         self._defaults: dict[str, Any] = {
@@ -41,21 +42,21 @@ class Dialect:
 
     def url(self, path: str) -> URL:
         """Where `path`, such as `/chat/completions`, is found."""
-        base = URL((self._endpoint.base_url or "").rstrip("/"), encoded=True)
+        root, query = self._base.raw_path.rstrip("/"), self._base.query.copy()
         if self._endpoint.provider == "azure":
-            if base.path in ("", "/"):
-                base = base.joinpath("openai") if self._endpoint.api_version else base / "openai/v1"
+            root = self._azure_root(root, path)
             if self._endpoint.api_version:
-                if path != "/models":
-                    base = base / "deployments" / (self._endpoint.model or "")
-                return base.joinpath(*path.strip("/").split("/")).with_query(
-                    {"api-version": self._endpoint.api_version}
-                )
-        return URL(str(base) + path, encoded=True)
+                query["api-version"] = self._endpoint.api_version
+        return self._base.with_path(root + path, encoded=True).with_query(query)
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Headers of a request; `key` is an API key, or an Entra token."""
-        headers = {"Content-Type": "application/json"}
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/json, text/event-stream",
+            # Firewalls of some endpoints turn away who does not say who he is.
+            "User-Agent": _USER_AGENT,
+        }
         if key and self._endpoint.provider == "azure" and self._endpoint.credential == "key":
             headers["api-key"] = key
         elif key:
@@ -64,48 +65,56 @@ class Dialect:
 
     def parameters(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The parameters as this endpoint knows them, with the endpoint's defaults."""
-        if not (self._defaults or self._renamed or self._dropped or self._weaker):
+        if self._knows_schemas and not (self._defaults or self._renamed or self._dropped):
             return given
-        return {
-            self._renamed.get(name, name): self._weaker.get(name, value)
+        shaped = {
+            self._renamed.get(name, name): value
             for name, value in {**self._defaults, **given}.items()
             if name not in self._dropped
         }
+        if not self._knows_schemas and _is_schema(shaped.get("response_format")):
+            shaped["response_format"] = {"type": "json_object"}
+        return shaped
 
-    def learn(self, refusal: EndpointError, given: Mapping[str, Any]) -> bool:
-        """Whether a call was refused for a parameter that it can do without.
+    def learn(
+        self, refusal: EndpointError, given: Mapping[str, Any], sent: Mapping[str, Any]
+    ) -> bool:
+        """Whether a call was refused for a parameter that it can do without, so that it is worth
+        sending again. `sent` is what `parameters` made of `given` for that call.
 
-        From now on it does. `given` is what `parameters` was given.
+        Each True but those for what another call has learnt meanwhile changes the dialect, and
+        there is only so much to change: no call goes on for ever.
         """
-        if not (isinstance(refusal, EndpointRefused) and refusal.status == 400):
-            return False
-        if not (
-            refusal.code in ("unsupported_parameter", "unsupported_value")
-            or _UNSUPPORTED.search(str(refusal))
-        ):
-            return False
-        name = self._named_in(refusal, {**self._defaults, **given})
+        name = refused_parameter(refusal, sent)
         if name is None:
             return False
-        if name == "max_tokens" and "max_completion_tokens" in str(refusal):
+        if self.parameters(given) != sent:
+            return True
+        if name == "response_format" and _is_schema(sent[name]):
+            self._knows_schemas = False
+        elif (
+            name == "max_tokens"
+            and name not in self._renamed
+            and "max_completion_tokens" in refusal.detail
+        ):
             self._renamed[name] = "max_completion_tokens"
-        elif name == "response_format" and self._weaker.get(name) is None and _has_schema(given):
-            self._weaker[name] = {"type": "json_object"}
         else:
+            self._dropped |= {ours for ours, theirs in self._renamed.items() if theirs == name}
             self._dropped.add(name)
         return True
 
-    def _named_in(self, refusal: EndpointRefused, given: Mapping[str, Any]) -> str | None:
-        """Which of our parameters the refusal is about; None if none, or one already left out."""
-        for name in given:
-            sent = self._renamed.get(name, name)
-            about = refusal.param.split(".")[0] == sent if refusal.param else False
-            named = re.search(rf"\b{re.escape(sent)}\b", str(refusal)) is not None
-            if (about or (refusal.param is None and named)) and name not in self._dropped:
-                return name
-        return None
+    def _azure_root(self, root: str, path: str) -> str:
+        """Azure's path up to `path`: with a dated API each deployment has one of its own."""
+        dated = self._endpoint.api_version is not None
+        if root in ("", "/openai"):
+            root = "/openai" if dated else "/openai/v1"
+        if not dated or root.endswith("/v1"):
+            return root
+        above, _, deployment = root.partition("/deployments/")
+        if path == "/models":
+            return above
+        return f"{above}/deployments/{deployment or quote(self._endpoint.model or '', safe='')}"
 
 
-def _has_schema(given: Mapping[str, Any]) -> bool:
-    form = given.get("response_format")
+def _is_schema(form: object) -> bool:
     return isinstance(form, dict) and form.get("type") == "json_schema"

@@ -11,6 +11,8 @@ from time import time
 from simia_async.clients.governor.bucket import Quota
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_LONGEST_S = 86_400.0
+"""What asks for more than a day is a mistake, and all calls would wait for it."""
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -27,15 +29,15 @@ def read_retry_after(headers: Mapping[str, str]) -> float:
     """How long the endpoint wants to be left alone, in seconds; 0 if it does not say."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
-        return max(0.0, milliseconds / 1000)
+        return min(milliseconds / 1000, _LONGEST_S)
     said = headers.get("retry-after")
     seconds = _number(said)
-    if seconds is not None:
-        return max(0.0, seconds)
-    try:
-        return max(0.0, parsedate_to_datetime(said or "").timestamp() - time())
-    except ValueError:
-        return 0.0
+    if seconds is None:
+        try:
+            seconds = parsedate_to_datetime(said or "").timestamp() - time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return min(max(0.0, seconds), _LONGEST_S)
 
 
 def _number(text: str | None) -> float | None:
@@ -50,5 +52,10 @@ def _duration(text: str | None) -> float | None:
     """Go's form of a duration, `6m0s` or `20ms`; a plain number is seconds."""
     parts = _DURATION.findall(text or "")
     if parts:
-        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return _number(text)
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    else:
+        known = _number(text)
+        if known is None:
+            return None
+        seconds = known
+    return min(seconds, _LONGEST_S)

@@ -1,5 +1,6 @@
 """A conversation that is sent again with every turn, encoded once."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
@@ -26,7 +27,11 @@ class History(Sequence[Message]):
         sent = message
         if message.reasoning_content is not None:
             sent = msgspec.structs.replace(message, reasoning_content=None)
-        encoded = _encode(sent)
+        try:
+            encoded = _encode(sent)
+        except UnicodeEncodeError:  # half a surrogate pair, from somebody's JSON
+            text = json.dumps(msgspec.to_builtins(sent), ensure_ascii=False)
+            encoded = text.encode(errors="replace")
         self._messages.append(message)
         self._encoded.append(encoded)
         self.size += len(encoded) + 1

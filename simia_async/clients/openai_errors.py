@@ -8,7 +8,6 @@ from simia_async.errors import (
     EndpointError,
     EndpointRefused,
     EndpointUnavailable,
-    RateLimited,
 )
 
 _BY_STATUS = {
@@ -20,39 +19,38 @@ _BY_STATUS = {
     422: "UnprocessableEntityError",
     429: "RateLimitError",
 }
+_TWINS: dict[tuple[type[EndpointError], type[Exception]], Any] = {}
 
 
 def catchable(error: EndpointError) -> EndpointError:
     """`error`, also an instance of the fitting class of `openai` if that has been imported.
 
     Nobody can name those classes without having imported them, and importing costs a second; so
-    it is not done here.
+    it is not done here. `request` and `response` are None: they would be of another HTTP library.
     """
-    openai = sys.modules.get("openai")
-    if openai is None:
+    theirs = getattr(sys.modules.get("openai"), _class_name(error), None)
+    if theirs is None or isinstance(error, theirs):
         return error
-    name = _class_name(error)
-    both = type(type(error).__name__, (type(error), getattr(openai, name)), {"__init__": _init})
-    twin: EndpointError = both(error)
+    pair = type(error), theirs
+    twin: EndpointError = _TWINS.setdefault(pair, _both(*pair))(error)
     twin.__cause__ = error.__cause__
     return twin
 
 
 def _class_name(error: EndpointError) -> str:
     match error:
-        case RateLimited():
-            return "RateLimitError"
-        case EndpointUnavailable(status=None):
-            return "APITimeoutError" if error.overloaded else "APIConnectionError"
-        case EndpointUnavailable():
-            return "InternalServerError"
-        case EndpointRefused(status=None):
-            return "APIConnectionError"
-        case EndpointRefused():
-            return _BY_STATUS.get(error.status or 0, "APIStatusError")
         case BadReply():
             return "APIResponseValidationError"
-    return "APIError"
+        case EndpointUnavailable(status=None, overloaded=True):
+            return "APITimeoutError"
+        case EndpointUnavailable(status=None) | EndpointRefused(status=None):
+            return "APIConnectionError"
+    status = error.status or 0
+    return _BY_STATUS.get(status, "InternalServerError" if status >= 500 else "APIStatusError")
+
+
+def _both(ours: type[EndpointError], theirs: type[Exception]) -> type[EndpointError]:
+    return type(ours.__name__, (ours, theirs), {"__init__": _init, "__module__": ours.__module__})
 
 
 def _init(self: Any, error: EndpointError) -> None:
@@ -60,6 +58,9 @@ def _init(self: Any, error: EndpointError) -> None:
     Exception.__init__(self, *error.args)
     self.__dict__.update(error.__dict__)
     self.message = str(error)
-    self.status_code = getattr(error, "status", None)
-    for name in ("request", "response", "body", "request_id", "code", "param", "type"):
-        setattr(self, name, None)
+    self.status_code = error.status
+    self.request = self.response = None
+    self.request_id = error.headers.get("x-request-id")
+    self.body, self.param = error.body, error.param
+    self.code = None if error.code is None else str(error.code)
+    self.type = error.body.get("type") if isinstance(error.body, dict) else None

@@ -17,7 +17,7 @@ class Prices(msgspec.Struct, frozen=True, gc=False):
 
     def cost_usd(self, usage: Usage) -> float:
         """Price of one call."""
-        fresh = usage.tokens_in - usage.tokens_cached
+        fresh = max(0, usage.tokens_in - usage.tokens_cached)
         total = (
             fresh * self.tokens_in
             + usage.tokens_cached * self.tokens_cached

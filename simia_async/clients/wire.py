@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat/object
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -59,7 +59,6 @@ def usage_of(body: UsageBody | None) -> Usage:
 class MessageBody(msgspec.Struct, gc=False):
     """What the model said. Thoughts come under either name, or within the content."""
 
-    role: str = "assistant"
     content: str | None = None
     tool_calls: list[ToolCall] | None = None
     refusal: str | None = None
@@ -108,7 +107,7 @@ class _FunctionDelta(msgspec.Struct, gc=False):
 class ToolCallDelta(msgspec.Struct, gc=False):
     """A piece of one tool call."""
 
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     function: _FunctionDelta | None = None
 
@@ -117,13 +116,14 @@ class MessageDelta(msgspec.Struct, gc=False):
     """A piece of a message."""
 
     content: str | None = None
+    refusal: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
 
 
 class _ChunkChoice(msgspec.Struct, gc=False):
-    delta: MessageDelta
+    delta: MessageDelta | None = None
     finish_reason: str | None = None
 
 
@@ -132,14 +132,17 @@ class Chunk(msgspec.Struct, gc=False):
 
     choices: list[_ChunkChoice] = []
     usage: UsageBody | None = None
+    error: Any = None
+    """What failed after the answer had begun."""
 
 
-class ErrorDetail(msgspec.Struct, gc=False):
-    """Why an endpoint refused, in OpenAI's form."""
+class ChatReply(msgspec.Struct, frozen=True, gc=False):
+    """A chat completion."""
 
-    message: str = ""
-    param: str | None = None
-    code: str | int | None = None
+    message: Message
+    """Its thoughts, if the endpoint tells them, are in `reasoning_content`."""
+    finish_reason: str
+    usage: Usage = NO_USAGE
 
 
 class ModelCard(msgspec.Struct, gc=False):

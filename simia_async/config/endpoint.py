@@ -32,6 +32,7 @@ def _url_problem(base_url: str) -> str | None:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        usable = usable and base_url.isprintable()
     except ValueError:
         usable = False
     return (
@@ -261,3 +262,11 @@ class Endpoint(Settings, frozen=True, kw_only=True):
                 "model",
                 "also needs --base-url (`base_url`, or OPENAI_BASE_URL): where that model is",
             )
+        for name, set_ in (
+            ("credential", self.credential == "entra"),
+            ("api_version", self.api_version is not None),
+        ):
+            if set_ and self.provider != "azure":
+                raise BadSetting(
+                    name, "also needs --simulator-provider azure (`provider`): only Azure has it"
+                )

@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Mapping
 from typing import Protocol
 
-import aiohttp
 import msgspec
 from yarl import URL
 
@@ -28,8 +27,8 @@ class Transport(Protocol):
     ) -> Answer:
         """Send, and wait for the whole answer, whatever its status.
 
-        Raises `EndpointUnavailable` where sending again may help, and `EndpointRefused` where it
-        will not.
+        Raises `EndpointUnavailable` where sending again may help, `EndpointRefused` where it will
+        not, and `BadReply` for what is no HTTP.
         """
         ...
 
@@ -38,21 +37,26 @@ class Transport(Protocol):
         ...
 
 
-def explain(error: Exception, url: URL, timeout_s: float) -> EndpointError:
-    """The error that says what happened, and whether asking again may help."""
+def explain(error: Exception, url: URL, timeout_s: float, host: str | None = None) -> EndpointError:
+    """The error that says what happened, and whether asking again may help.
+
+    `host` is whom it happened with, if not the URL's.
+    """
+    who = host or url.host
     match error:
-        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
-            return EndpointRefused(f"{url}: cannot be reached: no such host: {url.host}")
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-            reason = getattr(error, "certificate_error", error)
-            return EndpointRefused(f"{url}: its certificate is not trusted: {reason}")
-        case aiohttp.ClientSSLError() | ssl.SSLError():
+        case socket.gaierror(errno=socket.EAI_AGAIN):
+            return EndpointUnavailable(f"{url}: cannot be reached: {who} cannot be looked up now")
+        case socket.gaierror() | UnicodeError():
+            return EndpointRefused(f"{url}: cannot be reached: no such host: {who}")
+        case ssl.SSLCertVerificationError():
+            return EndpointRefused(
+                f"{url}: the certificate of {who} is not trusted: {error.verify_message}"
+            )
+        case ssl.SSLError():
             hint = ""
             if "WRONG_VERSION_NUMBER" in str(error) or "record layer failure" in str(error):
                 hint = "; it seems to speak no TLS: should the URL begin with http://?"
-            return EndpointRefused(f"{url}: no secure connection: {error}{hint}")
-        case aiohttp.InvalidURL():
-            return EndpointRefused(f"{url}: is not a URL")
+            return EndpointRefused(f"{url}: no secure connection: {error.reason or error}{hint}")
         case TimeoutError():
             late = EndpointUnavailable(f"{url}: no answer within {timeout_s:g} s")
             late.overloaded = True
