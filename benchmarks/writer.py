@@ -1,4 +1,5 @@
-"""(c) Small turns per second of the store's writer, against bare aiosqlite in the same run.
+"""(c) Small turns per second of the store's writer, against bare aiosqlite in the same run, and its
+part of the CPU time of a generate run.
 
 Both write the same turns in transactions of 1,000 into a table with the same index; ours also
 encodes the records, keeps the event log and answers for each append.
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import aiosqlite
 import msgspec
-from simia_store import TurnRecord, open_store
+from simia_store import Reader, TurnRecord, open_store
 
+import simia_async
 from simia_async.speed import run_fast
 
 TURNS, BATCH, CONVERSATIONS, ROUNDS = 200_000, 1000, 2000, 5
@@ -73,6 +75,17 @@ async def bare(directory: Path) -> tuple[float, float]:
         return time.perf_counter() - started, time.process_time() - cpu
 
 
+async def part_of_generate() -> float:
+    """The writer's part of the CPU time of a run whose simulator answers at once."""
+    with tempfile.TemporaryDirectory(dir=".") as directory:
+        started = time.process_time()
+        result = await simia_async.generate(run=Path(directory) / "generate.db", n=3000)
+        cpu_s = time.process_time() - started
+        with Reader(result.run) as reader:
+            said = {record.source: record.sample for record in reader.statistics()}
+    return float(said["writer"]["cpu_s"] / cpu_s)
+
+
 async def main() -> None:
     ways = {"our writer, batched": ours, "our writer, turn by turn": one_by_one, "aiosqlite": bare}
     rates: dict[str, list[float]] = {name: [] for name in ways}
@@ -85,6 +98,11 @@ async def main() -> None:
     for name, values in rates.items():
         ratio = statistics.median(a / b for a, b in zip(values, rates["aiosqlite"], strict=True))
         print(f"| {name} | {statistics.median(values):,.0f} | {ratio:.2f}× |")
+    parts = [await part_of_generate() for _ in range(ROUNDS)]
+    print(
+        f"\nThe writer's part of `simia generate`: {statistics.median(parts):.0%} "
+        f"({min(parts):.0%}–{max(parts):.0%})"
+    )
 
 
 if __name__ == "__main__":

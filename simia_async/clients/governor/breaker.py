@@ -28,10 +28,6 @@ class Breaker:
         self._failures = 0
         self._pause_s = _FIRST_PROBE_S
 
-    def lets_through(self, now: float) -> bool:
-        """Whether a call may be sent."""
-        return self.state == "closed" or now >= self.probe_at
-
     def probing(self, now: float) -> None:
         """A probe was sent. Should it hang, the next one does not wait for its time-out."""
         self.state, self.probe_at = "half-open", now + _SLOWEST_PROBE_S
