@@ -1,10 +1,13 @@
-"""Chat messages in OpenAI's wire format."""
+"""Chat messages and tool schemas in OpenAI's wire format."""
 
 from typing import Any, Literal
 
 import msgspec
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+ToolSchema = dict[str, Any]
+"""One tool in OpenAI function format: `{"type": "function", "function": {…}}`."""
 
 
 class FunctionCall(msgspec.Struct, frozen=True, gc=False):

@@ -20,8 +20,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from simia_async.builtin.expert import expert_dialogue
 from simia_async.builtin.random_worlds import draw_world
 from simia_async.builtin.templates import TEMPLATES, draw_task
-from simia_async.messages import Message
-from simia_async.rendering.renderer import Renderer, Sample, ToolSchema
+from simia_async.messages import Message, ToolSchema
+from simia_async.rendering.renderer import Renderer, Sample
 
 STEPS = 1300
 TOKENS_PER_BATCH = 2048

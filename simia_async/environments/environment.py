@@ -12,8 +12,7 @@ import msgspec
 from simia_store import EnvironmentRecord
 
 from simia_async.errors import UsageError
-
-ToolSchema = dict[str, Any]
+from simia_async.messages import ToolSchema
 
 LIBRARY = Path(__file__).with_name("library")
 """Directories of the environments that ship with simia-async."""
@@ -36,6 +35,12 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
     """Tool schemas in OpenAI function format."""
     ending_tools: frozenset[str] = frozenset()
     directory: Path | None = None
+    initial_state: dict[str, Any] | None = None
+    """Typed state that every conversation starts from; None where the world has none."""
+    state_schema: dict[str, Any] | None = None
+    """JSON Schema of the state."""
+    prompts: dict[str, str] = {}
+    """The environment's own words for roles of the simulator, by role."""
 
     @cached_property
     def validators(self) -> dict[str, jsonschema.Draft202012Validator]:

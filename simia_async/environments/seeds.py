@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from simia_async.environments.environment import Environment, ToolSchema
+from simia_async.environments.environment import Environment
 from simia_async.errors import UsageError
-from simia_async.messages import Message
+from simia_async.messages import Message, ToolSchema
 
 STOP_MARK = "###STOP###"
 """What tau-bench's simulated user says to end a conversation."""

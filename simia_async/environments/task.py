@@ -1,9 +1,11 @@
 """A task: one thing to be done in an environment, and how to tell whether it was done."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from simia_store import TaskRecord
+
+from simia_async.messages import Message
 
 Split = Literal["train", "heldout"]
 
@@ -33,18 +35,34 @@ class Check(msgspec.Struct, frozen=True):
     must_say: tuple[tuple[str, ...], ...] = ()
 
 
-class Task(msgspec.Struct, frozen=True):
+class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that a judge looks at."""
+
+    name: str
+    description: str
+    weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to be done in an environment."""
 
     id: str
     environment: str
-    template: str
     split: Split
     scenario: Scenario
     initial_state: dict[str, Any]
-    check: Check
     needs_action: bool
     """True when doing nothing to the state is wrong."""
+    goal: str = ""
+    """What success is, in words. Hidden from the policy and from the simulated user."""
+    check: Check | None = None
+    rubric: tuple[Criterion, ...] = ()
+    reference: tuple[Message, ...] = ()
+    """A conversation in which it was done, for the simulator; the policy never sees it."""
+    template: str = ""
+    """What it was drawn from, for tasks that were."""
+    seed: str = ""
+    """Id of the seed it was made from, for tasks that were."""
 
     def as_record(self) -> TaskRecord:
         """The task as a run keeps it."""

@@ -49,7 +49,11 @@ def score(name: str, outcomes: Iterable[Outcome]) -> PolicyScore:
     outcomes = list(outcomes)
     shares = []
     for wanted in (True, False):
-        solved = [outcome.solved for outcome in outcomes if outcome.task.needs_action == wanted]
+        solved = [
+            outcome.solved
+            for outcome in outcomes
+            if outcome.task.needs_action == wanted and outcome.solved is not None
+        ]
         shares.append(Share(sum(solved), len(solved)))
     unfinished = sum(outcome.reward is None for outcome in outcomes)
     return PolicyScore(name, shares[0], shares[1], unfinished)

@@ -13,9 +13,7 @@ import msgspec
 from tokenizers import Tokenizer
 
 from simia_async.errors import RenderError, UsageError
-from simia_async.messages import Message
-
-ToolSchema = dict[str, Any]
+from simia_async.messages import Message, ToolSchema
 
 
 class Sample(msgspec.Struct, frozen=True):

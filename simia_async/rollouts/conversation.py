@@ -48,7 +48,8 @@ class Outcome(msgspec.Struct, frozen=True):
     task: Task
     stop_reason: StopReason
     reward: float | None
-    solved: bool
+    solved: bool | None
+    """None where the task has no exact check."""
     why: str | None = None
     """The judge's reasoning, or what failed."""
 
@@ -271,10 +272,12 @@ class _Conversation:
                 criteria = judgement.criteria
             except EndpointError as error:
                 reason, why = StopReason.JUDGE_ERROR, str(error)
-        exact = check_exactly(
-            self._task.check, self._state, self._history, finished=self._user_done
-        )
-        solved = all(exact.values())
+        solved = None
+        if self._task.check is not None:
+            exact = check_exactly(
+                self._task.check, self._state, self._history, finished=self._user_done
+            )
+            solved = all(exact.values())
         record = self._record(
             TrajectoryStatus.UNSCORED if reward is None else TrajectoryStatus.SCORED,
             reason,

@@ -195,7 +195,9 @@ def _measure(outcomes: list[Outcome]) -> dict[str, float]:
     if rewards:
         values["reward_mean"] = sum(rewards) / len(rewards)
     for name, wanted in (("needs_action", True), ("no_action", False)):
-        solved = [o.solved for o in outcomes if o.task.needs_action == wanted]
+        solved = [
+            o.solved for o in outcomes if o.task.needs_action == wanted and o.solved is not None
+        ]
         if solved:
             values[f"solved_{name}"] = sum(solved) / len(solved)
     stops = Counter(outcome.stop_reason for outcome in outcomes)

@@ -23,7 +23,9 @@ from simia_store.records import (
     GroupRecord,
     MetricRecord,
     OutcomeCount,
+    PromptRecord,
     RunRecord,
+    SeedRecord,
     SessionRecord,
     StatisticsRecord,
     TaskRecord,
@@ -81,6 +83,14 @@ class Reader:
         for environment in self._select(EnvironmentRecord):
             return environment
         raise StoreError(f"{self.path}: holds no environment, so no trajectories")
+
+    def prompts(self) -> list[PromptRecord]:
+        """The words that each role of the simulator was asked with."""
+        return list(self._select(PromptRecord))
+
+    def seeds(self) -> Iterator[SeedRecord]:
+        """Seeds of the run, in the order they were written."""
+        return self._select(SeedRecord)
 
     def tasks(self) -> Iterator[TaskRecord]:
         """Tasks of the run, in the order they were written."""

@@ -23,6 +23,9 @@ class TrajectoryStatus(StrEnum):
 
     RUNNING = "running"
     """The conversation goes on."""
+    PASSED = "passed"
+    """Simulated and passed every rule; whether it is a duplicate is told when those before it have
+    ended."""
     KEPT = "kept"
     """Simulated as a whole and passed every rule."""
     REJECTED = "rejected"
@@ -60,6 +63,40 @@ class TaskRecord(msgspec.Struct, frozen=True, gc=False):
     environment: str
     split: str
     task: dict[str, Any]
+
+
+class PromptRecord(msgspec.Struct, frozen=True, gc=False):
+    """The words that a role of the simulator was asked with, apart from its material."""
+
+    role: str
+    sha256: str
+    words: str
+
+
+class SeedStatus(StrEnum):
+    """What became of a seed."""
+
+    USED = "used"
+    LEFT_OUT = "left_out"
+    """Known to have failed its task."""
+    REJECTED = "rejected"
+    """By the pre-filter."""
+
+
+class SeedRecord(msgspec.Struct, frozen=True, gc=False):
+    """One seed conversation, as the run read it and judged it."""
+
+    id: str
+    status: SeedStatus
+    cause: str | None
+    """What kept it out, in a word: `reward`, `incomplete`, `illogical`, `malformed`, …"""
+    reason: str | None
+    """The same, in a sentence."""
+    reward: float | None
+    messages: list[dict[str, Any]]
+    """The conversation as it is used: reconstructed, where the pre-filter did that."""
+    detail: dict[str, Any] = {}
+    """The pre-filter's verdict."""
 
 
 class GroupRecord(msgspec.Struct, frozen=True, gc=False):
@@ -269,6 +306,8 @@ Record = (
     RunRecord
     | SessionRecord
     | EnvironmentRecord
+    | PromptRecord
+    | SeedRecord
     | TaskRecord
     | GroupRecord
     | TrajectoryRecord

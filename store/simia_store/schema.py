@@ -18,7 +18,9 @@ from simia_store.records import (
     FactRecord,
     GroupRecord,
     MetricRecord,
+    PromptRecord,
     RunRecord,
+    SeedRecord,
     SessionRecord,
     StatisticsRecord,
     TaskRecord,
@@ -26,7 +28,7 @@ from simia_store.records import (
     TurnRecord,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x53494D49
 """Says in the file's header whose database it is: "SIMI"."""
 
@@ -48,6 +50,8 @@ TABLES: dict[type[Any], Table] = {
     RunRecord: Table("runs", "id", numbered=False),
     SessionRecord: Table("sessions", "id"),
     EnvironmentRecord: Table("environments", "name", numbered=False),
+    PromptRecord: Table("prompts", "role", numbered=False),
+    SeedRecord: Table("seeds", "id", numbered=False),
     TaskRecord: Table("tasks", "id", numbered=False),
     GroupRecord: Table("groups", "id"),
     TrajectoryRecord: Table("trajectories", "id"),
