@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simia_async.api import evaluate, generate, train_rl, train_sft
+    from simia_async.api import evaluate, generate, generate_stream, train_rl, train_sft
     from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
@@ -18,6 +18,7 @@ _HOMES = {
     "Task": "environments.task",
     "evaluate": "api",
     "generate": "api",
+    "generate_stream": "api",
     "load_environment": "environments.environment",
     "train_rl": "api",
     "train_sft": "api",
@@ -29,6 +30,7 @@ __all__ = [
     "Task",
     "evaluate",
     "generate",
+    "generate_stream",
     "load_environment",
     "train_rl",
     "train_sft",

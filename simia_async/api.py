@@ -7,7 +7,8 @@ part, `simulator={"max_in_flight": 8}`. All raise `SimiaError`s
 (`simia_async.errors`) with one sentence that says what is wrong.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from simia_async.config import (
     keywords_layer,
 )
 from simia_async.runs.evaluate import EvalResult, run_evaluate
-from simia_async.runs.generate import GenerateResult, run_generate
+from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlResult, run_rl
 from simia_async.runs.sft import SftResult, run_sft
@@ -42,6 +43,31 @@ async def generate(
     """
     config = configure(GenerateConfig, keywords_layer(GenerateConfig, settings))
     return await run_generate(config, _place(run) or default_path("generate"), report=report)
+
+
+async def generate_stream(
+    *, run: str | Path | None = None, report: Report = _ignore, **settings: Any
+) -> AsyncGenerator[KeptTrajectory]:
+    """The kept trajectories of `generate`, each as soon as it is kept, in the order of their ids.
+
+    Leaving the loop ends the run as a signal would, when the generator is closed
+    (`contextlib.aclosing`); the same call goes on with it, and yields what it keeps from then on.
+    Raises what `generate` raises.
+    """
+    config = configure(GenerateConfig, keywords_layer(GenerateConfig, settings))
+    path = _place(run) or default_path("generate")
+    kept: asyncio.Queue[KeptTrajectory | None] = asyncio.Queue()
+    working = asyncio.create_task(
+        run_generate(config, path, report=report, on_kept=kept.put_nowait), name="generate"
+    )
+    working.add_done_callback(lambda _: kept.put_nowait(None))
+    try:
+        while (trajectory := await kept.get()) is not None:
+            yield trajectory
+    finally:
+        working.cancel()
+        await asyncio.wait([working])
+    await working
 
 
 async def train_sft(

@@ -76,13 +76,6 @@ async def scripted_simulator() -> AsyncIterator[str]:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def chat_app(handler: Handler) -> web.Application:
-    """A server whose chat completions are what a test wants them to be."""
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", handler)
-    return app
-
-
 class Served:
     """Servers that answer the n-th request with the n-th of `answers`; the last one stands for all
     that follow. An answer is what `web.Response` takes, or a handler.

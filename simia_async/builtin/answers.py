@@ -1,6 +1,7 @@
 """What the scripted simulator answers: reads a prompt's sections and applies the rules.
 
-Rule-based, not an LLM. Worlds it has no rules for get re-told seeds, and nothing else.
+Rule-based, not an LLM. For worlds it has no rules for it re-tells and reviews seeds and
+makes tasks of them, and nothing else.
 """
 
 from typing import Any
@@ -9,16 +10,24 @@ import msgspec
 
 from simia_async.builtin.author import retell
 from simia_async.builtin.mini_retail import SCRIPTED_WORLDS
+from simia_async.builtin.reviewer import KnownState, SeedToReview, draft_task, review
 from simia_async.builtin.scripted_user import has_finished, next_message
 from simia_async.builtin.world import World
 from simia_async.environments.task import Check, Scenario
 from simia_async.messages import Message
 from simia_async.simulation.code_answers import arguments_of
 from simia_async.simulation.prompts import read_sections
-from simia_async.simulation.replies import Draft, Judgement, ToolReply, UserReply
+from simia_async.simulation.replies import (
+    Draft,
+    Judgement,
+    Review,
+    TaskDraft,
+    ToolReply,
+    UserReply,
+)
 from simia_async.simulation.state import check_exactly
 
-Answer = UserReply | ToolReply | Judgement | Draft
+Answer = UserReply | ToolReply | Judgement | Draft | Review | TaskDraft
 
 
 class CannotAnswer(Exception):
@@ -34,9 +43,16 @@ def answer(prompt: str, request_seed: int) -> Answer:
     environment = _section(sections, "environment", dict[str, Any])
     world = SCRIPTED_WORLDS.get(str(environment.get("name")))
     role = environment.get("role")
-    if role == "author":
-        seed = _section(sections, "seed", list[Message])
-        return Draft(retell(seed, request_seed, scripted_world=world is not None))
+    match role:
+        case "author":
+            seed = _section(sections, "seed", list[Message])
+            return Draft(retell(seed, request_seed, scripted_world=world is not None))
+        case "reviewer":
+            return review(_section(sections, "seed", SeedToReview))
+        case "task_author":
+            return draft_task(
+                _section(sections, "seed", list[Message]), _section(sections, "state", KnownState)
+            )
     if world is None:
         raise CannotAnswer(
             f"the scripted simulator has no rules for environment {environment.get('name')!r}; "

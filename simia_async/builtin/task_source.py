@@ -1,23 +1,38 @@
-"""Tasks of an environment: drawn, for the scripted worlds."""
+"""Tasks of an environment: those that it comes with, and drawn ones for the scripted worlds."""
+
+import random
+from itertools import cycle, islice
 
 from simia_async.builtin.mini_retail import SCRIPTED_WORLDS
 from simia_async.builtin.templates import draw_tasks
-from simia_async.environments.environment import Environment
-from simia_async.environments.task import Split, Task
+from simia_async.environments import Environment, Split, Task, environment_tasks
 from simia_async.errors import UsageError
 
 
 def tasks_of(environment: Environment, count: int, *, split: Split, seed: int) -> list[Task]:
-    """`count` tasks. Raises `UsageError` for an environment that has none."""
+    """`count` tasks. Where an environment comes with fewer, those for training come round again;
+    held-out ones are played once.
+
+    Raises `UsageError` for an environment that has none.
+    """
     world = SCRIPTED_WORLDS.get(environment.name)
     if world is None:
-        raise UsageError(
-            f"environment {environment.name!r} has no tasks to roll out; environments with tasks: "
-            f"{', '.join(SCRIPTED_WORLDS)}"
-        )
+        return _own_tasks(environment, count, split=split, seed=seed)
     if environment.tools != world.tools():
         raise UsageError(
             f"environment {environment.name!r} has the name of a scripted world but not its tools; "
             "give it a name of its own in environment.toml"
         )
     return draw_tasks(world, count, split=split, seed=seed)
+
+
+def _own_tasks(environment: Environment, count: int, *, split: Split, seed: int) -> list[Task]:
+    tasks = [task for task in environment_tasks(environment) if task.split == split]
+    if not tasks:
+        place = environment.directory / "tasks.jsonl" if environment.directory else "tasks.jsonl"
+        raise UsageError(
+            f"environment {environment.name!r} has no {split} tasks to roll out; make some from "
+            f"its seeds: simia tasks synthesize --env … -o {place}"
+        )
+    random.Random(seed).shuffle(tasks)
+    return tasks[:count] if split == "heldout" else list(islice(cycle(tasks), count))

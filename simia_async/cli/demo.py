@@ -8,7 +8,7 @@ import typer
 from rich.rule import Rule
 
 from simia_async.cli.evaluate import print_scores
-from simia_async.cli.generate import print_result
+from simia_async.cli.generate import print_result, show_progress
 from simia_async.cli.output import progress_bar, report, run, stdout
 from simia_async.cli.report import print_report
 from simia_async.cli.train import print_rl, print_sft, print_step
@@ -55,7 +55,7 @@ async def _demo(place: Path) -> None:
             generated,
             place / "generate.db",
             report=report,
-            on_progress=lambda p: bar.update(p.kept, p.wanted, f"{p.rejected} rejected"),
+            on_progress=lambda p: show_progress(bar, p),
         )
     print_result(result, generated.n)
 

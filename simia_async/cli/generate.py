@@ -1,18 +1,21 @@
-"""`simia generate` and `simia export`."""
-
-from pathlib import Path
-from typing import Annotated
+"""`simia generate`."""
 
 import typer
 
 from simia_async.cli import options
-from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, show
+from simia_async.cli.output import (
+    AsJson,
+    Bar,
+    print_json,
+    progress_bar,
+    report,
+    run,
+    show,
+)
 from simia_async.clients import SpendingStatistics
 from simia_async.config import GenerateConfig
-from simia_async.errors import SimiaError
 from simia_async.runs.generate import GenerateProgress, GenerateResult, run_generate
 from simia_async.runs.record import default_path
-from simia_async.synthesis.export import export_jsonl
 
 
 @options.takes_settings(GenerateConfig)
@@ -30,12 +33,10 @@ def generate(
 
     async def main() -> GenerateResult:
         with progress_bar("generate", hidden=as_json) as bar:
-
-            def show(p: GenerateProgress) -> None:
-                bar.update(p.kept, p.wanted, f"{p.rejected} rejected{cost_note(p.spending)}")
-
             place = path or default_path("generate")
-            return await run_generate(config, place, report=report, on_progress=show)
+            return await run_generate(
+                config, place, report=report, on_progress=lambda p: show_progress(bar, p)
+            )
 
     result = run(main)
     if as_json:
@@ -46,12 +47,22 @@ def generate(
         raise typer.Exit(1)
 
 
+def show_progress(bar: Bar, progress: GenerateProgress) -> None:
+    """Seeds as long as they are reviewed, then kept trajectories."""
+    cost = cost_note(progress.spending)
+    if progress.reviewing:
+        bar.update(progress.reviewed, progress.seeds, f"seeds reviewed{cost}")
+    else:
+        bar.update(progress.kept, progress.wanted, f"{progress.rejected} rejected{cost}")
+
+
 def print_result(result: GenerateResult, wanted: int) -> None:
     """The funnel in a few lines."""
-    left_out = result.seeds_read - result.seeds_used
-    note = f", {left_out} left out: reward 0" if left_out else ""
-    show("seeds", f"{result.seeds_used} used of {result.seeds_read} read{note}")
+    left_out = "".join(f", {n} {cause}" for cause, n in result.seeds_rejected.most_common())
+    show("seeds", f"{result.seeds_used} used of {result.seeds_read} read{left_out}")
     show("simulated", result.simulated)
+    for rule, count in result.repaired.most_common():
+        show("repaired", f"{count} by {rule}")
     for cause, count in result.rejected.most_common():
         show("rejected", f"{count} by {cause}")
     why = "the budget is spent" if result.budget_spent else "the attempts are used up"
@@ -72,15 +83,3 @@ def cost_note(spending: SpendingStatistics) -> str:
 def _of(spent: float, projected: float | None, form: str) -> str:
     said = form.format(spent)
     return said if projected is None else f"{said} of about {form.format(projected)}"
-
-
-def export(
-    path: Annotated[Path, typer.Argument(metavar="RUN", help="Database of a generate run.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="JSONL file to write.")],
-) -> None:
-    """Write kept trajectories as JSON lines in OpenAI chat format."""
-    try:
-        count = export_jsonl(path, out)
-    except SimiaError as error:
-        fail(error)
-    show("exported", f"{count} trajectories to {out}")

@@ -5,11 +5,14 @@ import typer
 from simia_async.cli import (
     config,
     demo,
+    env,
     evaluate,
+    export,
     generate,
     report,
     runs,
     scripted_server,
+    tasks,
     train,
 )
 
@@ -20,9 +23,11 @@ app = typer.Typer(
     help="Train tool-using LLM agents in worlds that an LLM imagines.",
 )
 app.command("demo")(demo.demo)
+app.add_typer(env.app, name="env")
 app.command("generate")(generate.generate)
-app.command("export")(generate.export)
+app.command("export")(export.export)
 app.command("report")(report.report)
+app.add_typer(tasks.app, name="tasks")
 app.add_typer(train.app, name="train")
 app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate.evaluate)

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from simia_store import Reader, usage_by_role
+from rich.text import Text
+from simia_store import Reader, printable, usage_by_role
 
 from simia_async.cli.costs import cost_of, print_cost
 from simia_async.cli.output import fail, show, stdout
 from simia_async.errors import SimiaError
 from simia_async.models import policy_name
+from simia_async.synthesis.funnel import Funnel, coverage_of, funnel_of
 
 
 def report(
@@ -32,10 +34,13 @@ def print_report(path: Path) -> None:
             return
         ended = f": {run.reason}" if run.reason else ""
         show("run", f"{run.kind}, {run.status}{ended}")
+        if run.kind == "generate":
+            print_funnel(funnel_of(reader))
+            print_coverage(coverage_of(reader))
         outcomes = Table("trajectories", "because of", "count", title="outcomes", min_width=50)
         for outcome in reader.outcomes():
             outcomes.add_row(outcome.status, outcome.cause, str(outcome.count))
-        if outcomes.row_count:
+        if outcomes.row_count and run.kind != "generate":
             stdout.print(outcomes)
         calls = Table("role", "ok", "failed", "tokens in", "tokens out", "USD", title="LLM calls")
         for usage in usage_by_role(reader.usage()):
@@ -47,3 +52,34 @@ def print_report(path: Path) -> None:
         print_cost(cost_of(reader))
         for adapter in reader.adapters():
             show(policy_name(adapter.version), adapter.path)
+
+
+def print_funnel(funnel: Funnel) -> None:
+    """From the seeds that were read to the trajectories that were kept."""
+    table = Table("step", "count", "because of", title="funnel", min_width=60)
+
+    def step(name: str, count: int, why: str = "") -> None:
+        table.add_row(name, str(count), why)
+
+    step("seeds read", funnel.seeds_read)
+    for cause, count in funnel.seeds_rejected.items():
+        step("  not used", count, cause)
+    reconstructed = funnel.seeds_reconstructed
+    step("seeds used", funnel.seeds_used, f"{reconstructed} reconstructed" if reconstructed else "")
+    step("simulated", funnel.simulated)
+    for rule, count in funnel.repaired.items():
+        step("  repaired", count, rule)
+    for cause, count in [*funnel.rejected.items(), *funnel.duplicates.items()]:
+        step("  rejected", count, cause)
+    step("kept", funnel.kept)
+    if funnel.under_way:
+        step("under way", funnel.under_way)
+    stdout.print(table)
+
+
+def print_coverage(coverage: dict[str, int]) -> None:
+    """How many kept trajectories call each tool."""
+    table = Table("tool", "kept trajectories that call it", title="coverage", min_width=60)
+    for name, count in coverage.items():
+        table.add_row(Text(printable(name)), str(count))
+    stdout.print(table)

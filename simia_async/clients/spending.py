@@ -38,6 +38,8 @@ class Earlier(msgspec.Struct, frozen=True):
     """What earlier sessions of a run have spent."""
 
     spent: Amount = Amount()
+    prepared: Amount = Amount()
+    """Part of it: by preparatory units."""
     priced: bool = False
     """Whether the dollars are known."""
     units: int = 0
@@ -68,8 +70,9 @@ class SpendingStatistics(msgspec.Struct, frozen=True, gc=False):
 class Unit:
     """A unit of work under way: what is charged inside `with` is its own."""
 
-    def __init__(self, spending: "Spending") -> None:
+    def __init__(self, spending: "Spending", *, preparatory: bool = False) -> None:
         self.spent = Amount()
+        self.preparatory = preparatory
         self._spending = spending
         self._token: Token[Unit | None] | None = None
 
@@ -106,6 +109,8 @@ class Spending:
         """By all calls that were answered."""
         self._ended = Amount()
         """Part of it: by units that have ended."""
+        self._prepared = Amount()
+        """Part of that: by preparatory units."""
         self._dearest = Amount()
         self._blind = True
         self._priced = False
@@ -146,6 +151,7 @@ class Spending:
         """Count what earlier sessions of the run have spent."""
         self._spent += earlier.spent
         self._ended += earlier.spent
+        self._prepared += earlier.prepared
         self._dearest = self._dearest.at_least(earlier.dearest)
         self._blind = not self._dearest.tokens
         self._priced = self._priced or earlier.priced
@@ -164,9 +170,12 @@ class Spending:
             after.tokens, self._budget.max_tokens
         )
 
-    def begin(self) -> Unit:
-        """A unit begins: counted from now on, and ended by its `with`."""
-        unit = Unit(self)
+    def begin(self, *, preparatory: bool = False) -> Unit:
+        """A unit begins: counted from now on, and ended by its `with`.
+
+        One that is preparatory says nothing of what the others will cost.
+        """
+        unit = Unit(self, preparatory=preparatory)
         self._under_way.add(unit)
         return unit
 
@@ -174,7 +183,10 @@ class Spending:
         """A unit has ended, whatever came of it."""
         self._under_way.remove(unit)
         self._ended += unit.spent
-        self._done += 1
+        if unit.preparatory:
+            self._prepared += unit.spent
+        else:
+            self._done += 1
         self._blind = self._blind and not unit.spent.tokens
 
     def statistics(self, units_left: float | None = None) -> SpendingStatistics:
@@ -185,7 +197,7 @@ class Spending:
         spent = self._spent + lost
         projected = None
         if units_left is not None and self._done:
-            mean = self._ended * (1 / self._done)
+            mean = (self._ended + self._prepared * -1) * (1 / self._done)
             projected = (self._ended + lost + mean * units_left).at_least(spent)
         return SpendingStatistics(
             spent_usd=spent.usd if self._priced else None,

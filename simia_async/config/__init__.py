@@ -20,7 +20,9 @@ from simia_async.config.settings import (
     GrpoConfig,
     RolloutConfig,
     RunKind,
+    SeedsConfig,
     SftConfig,
+    TasksConfig,
 )
 
 __all__ = [
@@ -34,8 +36,10 @@ __all__ = [
     "Provider",
     "RolloutConfig",
     "RunKind",
+    "SeedsConfig",
     "SftConfig",
     "StoreConfig",
+    "TasksConfig",
     "configure",
     "keywords_layer",
 ]

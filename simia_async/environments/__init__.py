@@ -3,6 +3,7 @@
 from simia_async.environments.environment import Environment, load_environment
 from simia_async.environments.seeds import Seed, load_seeds
 from simia_async.environments.task import Check, Criterion, Scenario, Split, Task, Utterance
+from simia_async.environments.tasks_file import environment_tasks, load_tasks, write_tasks
 
 __all__ = [
     "Check",
@@ -13,6 +14,9 @@ __all__ = [
     "Split",
     "Task",
     "Utterance",
+    "environment_tasks",
     "load_environment",
     "load_seeds",
+    "load_tasks",
+    "write_tasks",
 ]

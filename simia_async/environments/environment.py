@@ -1,29 +1,27 @@
 """An environment as data: the policy text the agent must follow, and the tools it may call."""
 
-import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import jsonpointer
 import jsonschema
 import msgspec
 from simia_store import EnvironmentRecord
 
+from simia_async.environments.files import Report, read_text, refuse
+from simia_async.environments.manifest import read_manifest
+from simia_async.environments.prompt_files import read_prompts
+from simia_async.environments.state_files import merged, read_state
+from simia_async.environments.tools_file import read_tools
 from simia_async.errors import UsageError
 from simia_async.messages import ToolSchema
 
 LIBRARY = Path(__file__).with_name("library")
 """Directories of the environments that ship with simia-async."""
 
-
-class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`environment.toml`. Every field may be left out, and so may the file."""
-
-    name: str | None = None
-    ending_tools: list[str] = []
-    """Tools after whose observation a conversation may end without another reply."""
+_SEEDS_FILES = ("seeds.jsonl", "seeds.json", "seeds.parquet")
+_TASKS_FILES = ("tasks.jsonl", "tasks.json")
 
 
 class Environment(msgspec.Struct, frozen=True, dict=True):
@@ -41,6 +39,8 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
     """JSON Schema of the state."""
     prompts: dict[str, str] = {}
     """The environment's own words for roles of the simulator, by role."""
+    description: str = ""
+    """One line for people."""
 
     @cached_property
     def validators(self) -> dict[str, jsonschema.Draft202012Validator]:
@@ -55,8 +55,12 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
     @property
     def seeds_file(self) -> Path | None:
         """The seeds that come with the environment, if any do."""
-        path = self.directory / "seeds.jsonl" if self.directory else None
-        return path if path and path.exists() else None
+        return self._first_of(_SEEDS_FILES)
+
+    @property
+    def tasks_file(self) -> Path | None:
+        """The tasks that come with the environment, if any do."""
+        return self._first_of(_TASKS_FILES)
 
     def as_record(self) -> EnvironmentRecord:
         """What the store keeps of it."""
@@ -66,99 +70,75 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
         """The same environment with more tools declared."""
         return msgspec.structs.replace(self, tools=[*self.tools, *tools])
 
+    def state_with(self, difference: dict[str, Any]) -> dict[str, Any]:
+        """The whole state that a task means by `difference`: the initial state with it merged in
+        (RFC 7396); where the environment has no initial state, `difference` itself.
+        """
+        if self.initial_state is None:
+            return difference
+        return merged(self.initial_state, difference)
+
+    def _first_of(self, names: Iterable[str]) -> Path | None:
+        paths = [self.directory / name for name in names] if self.directory else []
+        return next((path for path in paths if path.exists()), None)
+
 
 def load_environment(name_or_directory: str) -> Environment:
     """An environment of the library by name, or any by its directory.
 
-    A directory holds `policy.md`, `tools.json` and, if wanted, `environment.toml` and
-    `seeds.jsonl`. Raises `UsageError` naming the file and what is wrong with it.
+    A directory holds `policy.md`, `tools.json` and, if wanted, `environment.toml`, `state.json`,
+    `state.schema.json`, `prompts/<role>.md`, `seeds.jsonl` and `tasks.jsonl`; one of τ²-bench
+    (`db.json`, `tasks.json`) is read as it is. Raises `UsageError` naming the file and what is
+    wrong with it.
     """
+    return read_environment(find_directory(name_or_directory), refuse)
+
+
+def find_directory(name_or_directory: str) -> Path:
+    """Where an environment lies. Raises `UsageError` if there is none of this name."""
     directory = LIBRARY / name_or_directory
     if not (directory / "tools.json").exists():
         directory = Path(name_or_directory)
     if not directory.is_dir():
-        known = ", ".join(sorted(path.name for path in LIBRARY.iterdir() if path.is_dir()))
         raise UsageError(
-            f"no environment {name_or_directory!r}: neither one of the library ({known}) nor a "
-            "directory with policy.md and tools.json"
+            f"no environment {name_or_directory!r}: neither one of the library "
+            f"({', '.join(library_names())}) nor a directory with policy.md and tools.json"
         )
-    manifest = _read_manifest(directory / "environment.toml")
-    tools = _read_tools(directory / "tools.json")
-    unknown = set(manifest.ending_tools) - {tool["function"]["name"] for tool in tools}
-    if unknown:
-        raise UsageError(
-            f"{directory}/environment.toml: `ending_tools` names {sorted(unknown)[0]!r}, which "
-            "tools.json does not declare"
-        )
+    return directory
+
+
+def library_names() -> list[str]:
+    """Names of the environments that ship with simia-async."""
+    return sorted(path.parent.name for path in LIBRARY.glob("*/tools.json"))
+
+
+def read_environment(directory: Path, report: Report) -> Environment:
+    """The environment in a directory, without what was reported to be wrong."""
+    manifest = read_manifest(directory / "environment.toml", report)
+    tools = read_tools(directory / "tools.json", report)
+    declared = {tool["function"]["name"] for tool in tools}
+    if declared:
+        for unknown in sorted(set(manifest.ending_tools) - declared):
+            report(
+                f"{directory}/environment.toml: `ending_tools` names {unknown!r}, which "
+                "tools.json does not declare"
+            )
+    state, schema = read_state(directory, report)
     return Environment(
         name=manifest.name or directory.resolve().name,
-        policy=_read(directory / "policy.md").strip(),
+        policy=_read_policy(directory / "policy.md", report),
         tools=tools,
-        ending_tools=frozenset(manifest.ending_tools),
+        ending_tools=frozenset(manifest.ending_tools) & declared,
         directory=directory,
+        initial_state=state,
+        state_schema=schema,
+        prompts=read_prompts(directory / "prompts", report),
+        description=manifest.description,
     )
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{path}: {reason}") from error
-
-
-def _read_manifest(path: Path) -> _Manifest:
-    if not path.exists():
-        return _Manifest()
-    try:
-        return msgspec.convert(tomllib.loads(_read(path)), _Manifest)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise UsageError(f"{path}: {error}") from error
-
-
-def _read_tools(path: Path) -> list[ToolSchema]:
-    try:
-        tools = msgspec.json.decode(_read(path), type=list[ToolSchema])
-    except msgspec.DecodeError as error:
-        raise UsageError(f"{path}: expected a JSON list of tool schemas: {error}") from error
-    names = set()
-    for index, tool in enumerate(tools):
-        function = tool.get("function")
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise UsageError(
-                f"{path}: tool {index}: no `function.name`; expected OpenAI function format, "
-                '{"type": "function", "function": {"name": …, "parameters": {…}}}'
-            )
-        if function["name"] in names:
-            raise UsageError(f"{path}: tool {function['name']!r} is declared twice")
-        names.add(function["name"])
-        try:
-            _check_schema(function.get("parameters", {}))
-        except ValueError as error:
-            raise UsageError(
-                f"{path}: tool {function['name']!r}: `parameters` is no JSON Schema: {error}"
-            ) from error
-    return tools
-
-
-def _check_schema(schema: Any) -> None:
-    """Raise `ValueError` unless `schema` is a JSON Schema whose references lead somewhere in it."""
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ValueError(error.message) from error
-    for reference in _references(schema):
-        try:
-            jsonpointer.resolve_pointer(schema, reference.removeprefix("#"))
-        except jsonpointer.JsonPointerException as error:
-            raise ValueError(f"`$ref` {reference!r} leads to nothing within it") from error
-
-
-def _references(schema: Any) -> Iterator[str]:
-    if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
-            yield reference
-        schema = list(schema.values())
-    if isinstance(schema, list):
-        for part in schema:
-            yield from _references(part)
+def _read_policy(path: Path, report: Report) -> str:
+    text = read_text(path, report)
+    if text is not None and not text.strip():
+        report(f"{path}: is empty; expected the policy that the agent must follow")
+    return (text or "").strip()

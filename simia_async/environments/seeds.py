@@ -1,18 +1,16 @@
-"""Seed trajectories: read them, leave out the ones that failed, and hold them against the tools.
-
-Two shapes are read, one JSON object a line: tau-bench's (`traj`, with the true `reward`) and
-OpenAI chat messages (`messages`).
-"""
+"""Seed trajectories: read them, leave out the ones that failed, and hold them against the tools."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from simia_async.environments.environment import Environment
+from simia_async.environments.tools_file import parameters_problem, tool_name
 from simia_async.errors import UsageError
+from simia_async.formats.reading import read_conversations
 from simia_async.messages import Message, ToolSchema
 
 STOP_MARK = "###STOP###"
@@ -26,38 +24,32 @@ class Seed(msgspec.Struct, frozen=True):
     messages: list[Message]
     reward: float | None = None
     """The true reward, where the file knows it."""
-
-
-class _Line(msgspec.Struct):
-    messages: list[Message] | None = None
-    traj: list[Message] | None = None
-    reward: float | None = None
+    incomplete: str | None = None
+    """What the file does not tell of the conversation; None if it is all there."""
 
 
 def load_seeds(path: Path) -> list[Seed]:
-    """Every conversation of a JSONL file. Raises `UsageError` naming file, line and field."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    seeds = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            parsed = msgspec.json.decode(line, type=_Line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: line {number}: {error}") from error
-        messages = _trim(parsed.messages or parsed.traj or [])
+    """Every conversation of a file, in any format that `formats.reading` knows.
+
+    Raises `UsageError` naming file, place and field.
+    """
+    seeds: dict[str, Seed] = {}
+    for read in read_conversations(path):
+        messages = _trim(read.messages)
         if not messages:
-            raise UsageError(
-                f"{path}: line {number}: no conversation in which an agent speaks; expected "
-                "`messages` (OpenAI chat format) or `traj` (tau-bench)"
-            )
-        seeds.append(Seed(f"{path.stem}:{number}", messages, parsed.reward))
-    if not seeds:
-        raise UsageError(f"{path}: holds no conversation")
-    return seeds
+            raise UsageError(f"{path}: {read.id}: no conversation in which an agent speaks")
+        name = _unused(read.id, seeds)
+        seeds[name] = Seed(name, messages, read.reward, read.incomplete)
+    return list(seeds.values())
+
+
+def _unused(name: str, taken: dict[str, Seed]) -> str:
+    """The name, numbered if the file has it twice."""
+    number, candidate = 1, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}~{number}"
+    return candidate
 
 
 def _trim(messages: list[Message]) -> list[Message]:
@@ -88,26 +80,55 @@ def declare_from_seeds(
 ) -> Environment:
     """The environment with every tool that its seeds call.
 
-    Tools named in `declare` get a schema inferred from the seeds' calls. Raises `UsageError` if a
-    tool stays undeclared, saying how to declare it.
+    Tools named in `declare` get the schema that the seeds' file itself declares, else one inferred
+    from the calls. Raises `UsageError` if a tool stays undeclared, saying how to declare it.
     """
     counts = called_tools(seeds)
     for name in declare:
         if name not in counts:
             raise UsageError(f"--declare-tool {name}: no seed in {seeds_file} calls this tool")
     new = [name for name in declare if name not in environment.validators]
-    environment = environment.with_tools(infer_schema(name, seeds) for name in new)
     missing = {name: n for name, n in counts.items() if name not in environment.validators}
+    # The file is read for its declarations only where some are needed.
+    told = _declared_in(seeds_file, missing.keys()) if missing else {}
+    environment = environment.with_tools(
+        told.get(name) or infer_schema(name, seeds) for name in dict.fromkeys(new)
+    )
+    missing = {name: n for name, n in missing.items() if name not in environment.validators}
     if missing:
-        listed = ", ".join(f"`{name}` ({n} calls)" for name, n in sorted(missing.items()))
-        flags = " ".join(f"--declare-tool {name}" for name in sorted(missing))
-        tools_file = environment.directory / "tools.json" if environment.directory else "tools"
-        raise UsageError(
-            f"{seeds_file}: its conversations call tools that environment {environment.name!r} "
-            f"does not declare: {listed}. Add their schemas to {tools_file}, or pass {flags} to "
-            "infer them from the calls"
-        )
+        raise UsageError(_undeclared(environment, missing, told, seeds_file))
     return environment
+
+
+def _declared_in(seeds_file: Path, wanted: Collection[str]) -> dict[str, ToolSchema]:
+    """What the file itself declares of the tools wanted, by name."""
+    told: dict[str, ToolSchema] = {}
+    for conversation in read_conversations(seeds_file):
+        for tool in conversation.tools:
+            name = tool_name(tool)
+            if name is None or name not in wanted or name in told:
+                continue
+            if problem := parameters_problem(tool):
+                raise UsageError(f"{seeds_file}: {conversation.id}: `tools`: {problem}")
+            told[name] = tool
+    return told
+
+
+def _undeclared(
+    environment: Environment, missing: dict[str, int], told: dict[str, ToolSchema], path: Path
+) -> str:
+    listed = ", ".join(f"`{name}` ({n} calls)" for name, n in sorted(missing.items()))
+    flags = " ".join(f"--declare-tool {name}" for name in sorted(missing))
+    tools_file = environment.directory / "tools.json" if environment.directory else "tools"
+    how = "infer them from the calls"
+    if missing.keys() <= told.keys():
+        how = f"take them as {path.name} declares them"
+    elif missing.keys() & told.keys():
+        how = f"take those that {path.name} declares, and infer the others from the calls"
+    return (
+        f"{path}: its conversations call tools that environment {environment.name!r} does not "
+        f"declare: {listed}. Add their schemas to {tools_file}, or pass {flags} to {how}"
+    )
 
 
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number"}

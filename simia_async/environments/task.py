@@ -1,4 +1,10 @@
-"""A task: one thing to be done in an environment, and how to tell whether it was done."""
+"""A task: one thing to be done in an environment, and how to tell whether it was done.
+
+States in a task are differences: what stands in them is merged into the environment's initial
+state (JSON Merge Patch, RFC 7396; `Environment.state_with` does it), so that `{}` is that state
+as it is and a large one is not copied into every task. Where the environment has no initial
+state, they are whole states.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -10,28 +16,29 @@ from simia_async.messages import Message
 Split = Literal["train", "heldout"]
 
 
-class Utterance(msgspec.Struct, frozen=True):
+class Utterance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One request of the user, and what they answer when the agent asks them to check an id."""
 
     text: str
     correction: str | None = None
 
 
-class Scenario(msgspec.Struct, frozen=True):
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the simulated user wants. The policy never sees it."""
 
     instructions: str
     utterances: tuple[Utterance, ...] = ()
 
 
-class Check(msgspec.Struct, frozen=True):
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Exact check of a finished conversation.
 
-    `final_state` must equal the state the conversation ended in; for each group of
-    `must_say`, one reply of the agent must contain all of its strings (case ignored).
+    The state the conversation ended in must equal the one that `final_state` means; for each
+    group of `must_say`, one reply of the agent must contain all of its strings (case ignored).
     """
 
     final_state: dict[str, Any]
+    """What differs from the environment's initial state when the task is done."""
     must_say: tuple[tuple[str, ...], ...] = ()
 
 
@@ -43,7 +50,7 @@ class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: Annotated[float, msgspec.Meta(gt=0)] = 1.0
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class Task(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing to be done in an environment."""
 
     id: str
@@ -51,6 +58,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     split: Split
     scenario: Scenario
     initial_state: dict[str, Any]
+    """What differs from the environment's initial state when the conversation begins."""
     needs_action: bool
     """True when doing nothing to the state is wrong."""
     goal: str = ""

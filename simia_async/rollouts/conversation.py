@@ -98,7 +98,7 @@ class _Conversation:
         self._seed = place.seed
         self._group_id = place.group_id
         self._started = time.time()
-        self._state: dict[str, Any] = task.initial_state
+        self._state: dict[str, Any] = environment.state_with(task.initial_state)
         self._history: list[Message] = []
         """What was said so far, without the system message."""
         self._unread: list[Message] = []
@@ -274,9 +274,11 @@ class _Conversation:
                 reason, why = StopReason.JUDGE_ERROR, str(error)
         solved = None
         if self._task.check is not None:
-            exact = check_exactly(
-                self._task.check, self._state, self._history, finished=self._user_done
+            check = msgspec.structs.replace(
+                self._task.check,
+                final_state=self._environment.state_with(self._task.check.final_state),
             )
+            exact = check_exactly(check, self._state, self._history, finished=self._user_done)
             solved = all(exact.values())
         record = self._record(
             TrajectoryStatus.UNSCORED if reward is None else TrajectoryStatus.SCORED,

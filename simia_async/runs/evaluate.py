@@ -10,7 +10,7 @@ from simia_store import AdapterRecord, MetricRecord, Store
 from simia_async.builtin.task_source import tasks_of
 from simia_async.config import EvalConfig
 from simia_async.environments import Environment, Task, load_environment
-from simia_async.errors import BudgetSpent
+from simia_async.errors import BudgetSpent, UsageError
 from simia_async.evaluation.shares import PolicyScore, score
 from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
@@ -55,6 +55,11 @@ async def run_evaluate(
     environment = load_environment(config.environment)
     renderer = Renderer(model_directory(config.model))
     tasks = tasks_of(environment, config.tasks, split="heldout", seed=config.seed)
+    if any(task.check is None for task in tasks):
+        raise UsageError(
+            f"environment {environment.name!r} has held-out tasks without an exact `check`, which "
+            "is what evaluation counts by; add one to each task"
+        )
     adapters = {
         version: check_adapter(Path(adapter)) for version, adapter in enumerate(config.adapters, 1)
     }

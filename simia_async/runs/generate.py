@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import anyio
@@ -14,25 +15,25 @@ from simia_store import CallRecord, Store, TrajectoryRecord, TrajectoryStatus
 
 from simia_async.clients import ChatClient, SpendingStatistics
 from simia_async.config import GenerateConfig
-from simia_async.environments import Seed
-from simia_async.errors import BadReply, EndpointError, EndpointRefused
-from simia_async.runs.harvest import Harvest, cut_off, lost_call
+from simia_async.errors import EndpointError
+from simia_async.messages import Message
+from simia_async.runs.harvest import Finished, Harvest, Settled
+from simia_async.runs.lost import cut_off, lost_call
 from simia_async.runs.material import Material, read_material
+from simia_async.runs.outage import OutageWatch
 from simia_async.runs.pulse import pulse
 from simia_async.runs.record import record_run
+from simia_async.runs.seed_review import choose_seeds, write_down_lost_reviews
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
-from simia_async.simulation import Simulator
+from simia_async.simulation import Draft, Simulator
+from simia_async.simulation.prompts import prompt_record
 from simia_async.supervision.service import Report
-from simia_async.synthesis.rules import Verdict, apply_rules
+from simia_async.synthesis.plans import Plan, plans
+from simia_async.synthesis.rules import RuleSettings, Verdict, apply_rules
 
 ATTEMPTS_PER_KEPT = 1.5
 """Simulation stops at this many trajectories per one that is wanted."""
-
-_OUTAGE = 20
-"""Failed calls in a row, each beyond its own retry budget, that end the run."""
-_REFUSED_FOR_GOOD = (401, 402, 403, 404)
-"""HTTP statuses that the next call would get too: key, quota, model."""
 
 
 class GenerateResult(msgspec.Struct, frozen=True):
@@ -41,8 +42,12 @@ class GenerateResult(msgspec.Struct, frozen=True):
     run: Path
     seeds_read: int
     seeds_used: int
+    seeds_rejected: Counter[str]
+    """Seeds that were not used, by cause."""
     kept: int
     simulated: int
+    repaired: Counter[str]
+    """How many trajectories each rule repaired, rejected ones among them."""
     rejected: Counter[str]
     """How many trajectories each rule or failure kept out."""
     budget_spent: bool
@@ -54,6 +59,11 @@ class GenerateResult(msgspec.Struct, frozen=True):
 class GenerateProgress(msgspec.Struct, frozen=True):
     """How far a run is."""
 
+    reviewing: bool
+    """Whether seeds are still reviewed, and nothing is simulated yet."""
+    reviewed: int
+    """Seeds that the pre-filter has decided on."""
+    seeds: int
     kept: int
     rejected: int
     wanted: int
@@ -61,7 +71,17 @@ class GenerateProgress(msgspec.Struct, frozen=True):
     """Projected to the end of the run."""
 
 
+class KeptTrajectory(msgspec.Struct, frozen=True):
+    """A trajectory as it is kept."""
+
+    id: int
+    seed: str
+    """Id of the seed it was made from."""
+    messages: list[Message]
+
+
 OnProgress = Callable[[GenerateProgress], None]
+OnKept = Callable[[KeptTrajectory], None]
 
 
 async def run_generate(
@@ -70,58 +90,31 @@ async def run_generate(
     *,
     report: Report,
     on_progress: OnProgress = lambda _: None,
+    on_kept: OnKept | None = None,
 ) -> GenerateResult:
     """Amplify the seeds until `config.n` trajectories are kept. A run that was cut off goes on.
 
+    `on_kept` hears of every trajectory of this session that is kept, in the order of their ids.
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
-    material = read_material(config)
+    material = await anyio.to_thread.run_sync(read_material, config)
     async with (
         # First, so that a wrong key or host leaves no run behind.
         connect_simulator(config.simulator, config.budget, report) as client,
         record_run(path, "generate", config, may_continue=True) as store,
     ):
-        await store.append(material.environment.as_record())
-        harvest = Harvest(material.seeds)
-        await _recall(harvest, client, store, report)
-        generation = _Generation(config, material, client, store, harvest, on_progress)
+        generation = _Generation(config, material, client, store, report, on_progress, on_kept)
         sources = {
             "simulator": client.governor.statistics,
             "spending": generation.spending,
             "writer": store.statistics,
         }
         async with pulse(store, sources):
-            budget_spent = await generation.run()
-        return GenerateResult(
-            path,
-            material.seeds_read,
-            len(material.seeds),
-            harvest.kept,
-            len(harvest.done),
-            harvest.rejected,
-            budget_spent,
-            generation.spending(),
-        )
-
-
-async def _recall(harvest: Harvest, client: ChatClient, store: Store, report: Report) -> None:
-    """Take up what earlier sessions left, and write down what they may have paid in vain."""
-    left = await anyio.to_thread.run_sync(harvest.recall, store.path)
-    killed = [trajectory for trajectory in left if trajectory.status == TrajectoryStatus.RUNNING]
-    endpoint = client.endpoint
-    # In one transaction, so that no call is taken for lost twice, whenever this is killed.
-    await store.append(
-        *(cut_off(trajectory) for trajectory in killed),
-        *(lost_call(each, endpoint.base_url or "", endpoint.model or "") for each in killed),
-    )
-    earlier = await anyio.to_thread.run_sync(earlier_spending, store.path)
-    client.spending.charge_earlier(earlier)
-    if left:
-        report(cut_off_sentence(len(left), earlier))
+            return await generation.run()
 
 
 class _Generation:
-    """A run's trajectories, from the first that is begun to the last."""
+    """A run, from the first seed that is reviewed to the last trajectory."""
 
     def __init__(
         self,
@@ -129,57 +122,128 @@ class _Generation:
         material: Material,
         client: ChatClient,
         store: Store,
-        harvest: Harvest,
+        report: Report,
         on_progress: OnProgress,
+        on_kept: OnKept | None,
     ) -> None:
         self._config = config
         self._material = material
-        self._spending = client.spending
-        self._simulator = Simulator(client, material.environment)
+        self._environment = material.environment
+        self._client = client
         self._store = store
-        self._harvest = harvest
+        self._report = report
         self._on_progress = on_progress
+        self._on_kept = on_kept
+        self._simulator = Simulator(client, material.environment)
+        self._settings = RuleSettings(config.think, config.max_characters)
         self._limit = math.ceil(config.n * ATTEMPTS_PER_KEPT)
-        self._failures_in_a_row = 0
+        self._outage = OutageWatch()
+        self._harvest = Harvest(config.similarity)
+        self._reviewing = True
+        self._reviewed = 0
 
-    async def run(self) -> bool:
-        """Simulate until enough are kept, the attempts are used up, or the budget is spent: the
-        answer is whether it was that.
+    async def run(self) -> GenerateResult:
+        """Choose the seeds, then simulate until enough are kept, the attempts are used up, or the
+        budget is spent.
         """
+        environment = self._environment
+        await self._store.append(
+            environment.as_record(), prompt_record("author", environment.prompts)
+        )
+        await self._recall()
+        seeds = await choose_seeds(
+            self._config, self._material, self._client, self._store, self._tell_reviewed
+        )
+        await anyio.to_thread.run_sync(self._harvest.avoid, seeds.used)
+        await self._announce(self._harvest.settle())
+        self._reviewing = False
         self._tell()
-        todo = [index for index in range(1, self._limit + 1) if index not in self._harvest.done]
-        samples = (partial(self._sample, index) for index in todo)
-        begun = await run_within(self._spending, samples, self._has_room)
-        return self._harvest.kept < self._config.n and begun < len(todo)
+        todo = (
+            partial(self._sample, plan)
+            for plan in islice(plans(seeds.used, environment, self._config), self._limit)
+            if plan.index not in self._harvest.done
+        )
+        left = self._limit - len(self._harvest.done)
+        while begun := await run_within(self._client.spending, todo, self._has_room):
+            left -= begun
+            await self._announce(self._harvest.settle_rest())
+        return GenerateResult(
+            run=self._store.path,
+            seeds_read=self._material.seeds_read,
+            seeds_used=len(seeds.used),
+            seeds_rejected=seeds.rejected,
+            kept=self._harvest.kept,
+            simulated=len(self._harvest.done),
+            repaired=self._harvest.repaired,
+            rejected=self._harvest.rejected,
+            budget_spent=self._harvest.kept < self._config.n and left > 0,
+            spending=self.spending(),
+        )
 
     def spending(self) -> SpendingStatistics:
         """What was spent, projected to the end of the run."""
         harvest = self._harvest
         tries = harvest.tries_for(self._config.n - harvest.kept)
-        return self._spending.statistics(min(tries, self._limit - len(harvest.done)))
+        return self._client.spending.statistics(min(tries, self._limit - len(harvest.done)))
+
+    async def _recall(self) -> None:
+        """Take up what earlier sessions left, and write down what they may have paid in vain."""
+        left = await anyio.to_thread.run_sync(self._harvest.recall, self._store.path)
+        killed = [each for each in left if each.status == TrajectoryStatus.RUNNING]
+        lost = [lost_call(self._client.endpoint, "author", each.id) for each in killed]
+        # In one transaction, so that no call is taken for lost twice, whenever this is killed.
+        await self._store.append(*map(cut_off, killed), *lost)
+        reviews = await write_down_lost_reviews(self._client.endpoint, self._store)
+        earlier = await anyio.to_thread.run_sync(earlier_spending, self._store.path)
+        self._client.spending.charge_earlier(earlier)
+        if calls := len(left) + reviews:
+            self._report(cut_off_sentence(calls, earlier))
 
     def _has_room(self, active: int) -> bool:
+        harvest = self._harvest
         return (
-            self._harvest.kept + active < self._config.n
+            harvest.kept + harvest.waiting + active < self._config.n
             and active < self._config.simulator.max_in_flight
         )
+
+    def _tell_reviewed(self, reviewed: int) -> None:
+        self._reviewed = reviewed
+        self._tell()
 
     def _tell(self) -> None:
         harvest = self._harvest
         self._on_progress(
             GenerateProgress(
-                harvest.kept, harvest.rejected.total(), self._config.n, self.spending()
+                reviewing=self._reviewing,
+                reviewed=self._reviewed,
+                seeds=len(self._material.seeds),
+                kept=harvest.kept,
+                rejected=harvest.rejected.total(),
+                wanted=self._config.n,
+                spending=self.spending(),
             )
         )
 
-    async def _sample(self, index: int) -> None:
+    async def _announce(self, settled: list[Settled]) -> None:
+        """Write down what became of those that waited, and tell of those that are kept."""
+        if not settled:
+            return
+        await self._store.append(*(each.trajectory for each in settled))
+        if self._on_kept is None:
+            return
+        for each in settled:
+            if each.trajectory.status == TrajectoryStatus.KEPT:
+                seed = str(each.trajectory.detail["seed"])
+                self._on_kept(KeptTrajectory(each.trajectory.id, seed, each.messages))
+
+    async def _sample(self, plan: Plan) -> None:
         """One trajectory, from its first record to its last."""
-        seed = self._material.seeds[(index - 1) % len(self._material.seeds)]
         begun = TrajectoryRecord(
-            index,
-            self._material.environment.name,
-            f"{seed.id}/{index}",
+            plan.index,
+            self._environment.name,
+            f"{plan.seed.id}/{plan.index}",
             TrajectoryStatus.RUNNING,
+            detail={"seed": plan.seed.id, "wishes": msgspec.to_builtins(plan.wishes)},
             created_at=time.time(),
         )
         ledger: list[CallRecord] = []
@@ -187,36 +251,33 @@ class _Generation:
         try:
             # Before the call, so that a killed run knows what it may have paid for.
             await self._store.append(begun)
-            verdict = await self._ask(seed, index, ledger)
+            finished = await self._ask(plan, ledger)
         except EndpointError as error:
-            verdict = Verdict([], rejected_by="simulator", reason=str(error))
-            outage = error if self._is_outage(error) else None
+            finished = Finished(Verdict([], rejected_by="simulator", reason=str(error)))
+            outage = error if self._outage.is_outage(error) else None
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._store.append(cut_off(begun), *ledger)
             raise
-        trajectory, turns = self._harvest.settle(begun, verdict)
-        await self._store.append(trajectory, *turns, *ledger)
+        ended, turns = self._harvest.end(begun, finished)
+        await self._store.append(ended, *turns, *ledger)
         if outage is not None:
             raise outage
-        self._harvest.count(trajectory)
+        await self._announce(self._harvest.arrive(ended, finished))
         self._tell()
 
-    async def _ask(self, seed: Seed, index: int, ledger: list[CallRecord]) -> Verdict:
+    async def _ask(self, plan: Plan, ledger: list[CallRecord]) -> Finished:
         """What the author makes of a seed, and what the rules say to it."""
+        request_seed = self._config.seed + plan.index
         draft = await self._simulator.author(
-            seed, self._config.seed + index, ledger, trajectory_id=index
+            plan.seed, plan.wishes, request_seed, ledger, plan.index
         )
-        self._failures_in_a_row = 0
-        return await anyio.to_thread.run_sync(
-            apply_rules, draft.messages, self._material.environment
-        )
+        self._outage.answered()
+        return await anyio.to_thread.run_sync(self._judge, draft)
 
-    def _is_outage(self, error: EndpointError) -> bool:
-        """Whether the endpoint fails as a whole, so that going on would only use attempts up."""
-        if isinstance(error, BadReply):
-            return False
-        self._failures_in_a_row += 1
-        if isinstance(error, EndpointRefused):
-            return not self._harvest.kept or error.status in _REFUSED_FOR_GOOD
-        return self._failures_in_a_row >= _OUTAGE
+    def _judge(self, draft: Draft) -> Finished:
+        """Rules and comparison: too much work for the event loop."""
+        verdict = apply_rules(draft.messages, self._environment, self._settings)
+        if verdict.rejected_by is not None:
+            return Finished(verdict, slips=draft.slips)
+        return Finished(verdict, self._harvest.tell(verdict.messages), draft.slips)

@@ -1,4 +1,8 @@
-"""What a generation run has come to so far: what was kept, what was not, what was said before."""
+"""What a generation run has come to so far: what was kept, what was not, what was said before.
+
+Which of two that say the same is kept depends on their numbers, not on which was answered first:
+one that passed the rules waits until all before it have ended, and is told from them then.
+"""
 
 import time
 from collections import Counter
@@ -6,25 +10,77 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from simia_store import CallRecord, Reader, TrajectoryRecord, TrajectoryStatus, TurnRecord
+from simia_store import Reader, TrajectoryRecord, TrajectoryStatus, TurnRecord
 
 from simia_async.environments import Seed
-from simia_async.runs.spending import CUT_OFF
-from simia_async.synthesis.rules import Verdict, fingerprint
+from simia_async.messages import Message
+from simia_async.runs.lost import CUT_OFF_CAUSE
+from simia_async.synthesis.dedupe import Duplicates, Sketch, sketch
+from simia_async.synthesis.rules import Repair, Verdict, fingerprint
 
-_CUT_OFF = "cut off"
-"""Cause of what will be asked again because nobody saw its answer."""
+
+class Told(msgspec.Struct, frozen=True):
+    """What a conversation says, for comparison with others."""
+
+    fingerprint: str
+    sketch: Sketch | None
+    """None where only exact duplicates count."""
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A conversation that an author has written, or failed to."""
+
+    verdict: Verdict
+    told: Told | None = None
+    """None where the rules have rejected it."""
+    slips: list[str] = []
+    """What had to be read another way than it was asked for."""
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """A trajectory of which it is known whether it is kept."""
+
+    trajectory: TrajectoryRecord
+    messages: list[Message]
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    """One that has passed the rules."""
+
+    trajectory: TrajectoryRecord
+    told: Told
+    messages: list[Message]
 
 
 class Harvest:
-    """Trajectories that have ended, by what became of them."""
+    """Trajectories that have ended, by what became of them. Each is waited for in turn."""
 
-    def __init__(self, seeds: Iterable[Seed]) -> None:
+    def __init__(self, similarity: float) -> None:
         self.kept = 0
         self.rejected: Counter[str] = Counter()
+        self.repaired: Counter[str] = Counter()
         self.done: set[int] = set()
         """Ids of those that will not be asked again."""
-        self._seen = {fingerprint(seed.messages) for seed in seeds}
+        self._similarity = similarity
+        self._duplicates = Duplicates(similarity)
+        self._waiting: dict[int, _Waiting] = {}
+        self._next = 1
+
+    def avoid(self, seeds: Iterable[Seed]) -> None:
+        """Nothing that says the same as one of these is kept from now on."""
+        for seed in seeds:
+            told = self.tell(seed.messages)
+            self._duplicates.add(f"seed {seed.id}", told.fingerprint, told.sketch)
+
+    @property
+    def waiting(self) -> int:
+        """How many have passed the rules and wait for those before them."""
+        return len(self._waiting)
+
+    def tell(self, messages: list[Message]) -> Told:
+        """What a conversation says. Takes a while; call it off the event loop."""
+        sketched = sketch(messages) if self._similarity < 1 else None
+        return Told(fingerprint(messages), sketched)
 
     def recall(self, path: Path) -> list[TrajectoryRecord]:
         """Take up what earlier sessions have committed; which trajectories they were cut off in.
@@ -35,45 +91,97 @@ class Harvest:
         with Reader(path) as reader:
             for trajectory in reader.trajectories():
                 killed = trajectory.status == TrajectoryStatus.RUNNING
-                if killed or trajectory.rejected_by == _CUT_OFF:
+                if killed or trajectory.rejected_by == CUT_OFF_CAUSE:
                     unseen.append(trajectory)
                 elif trajectory.boundary != "simulator":
-                    self.count(trajectory)
-                    self._seen.add(str(trajectory.detail["fingerprint"]))
+                    self._take_up(reader, trajectory)
         return unseen
 
-    def settle(
-        self, begun: TrajectoryRecord, verdict: Verdict
+    def _take_up(self, reader: Reader, trajectory: TrajectoryRecord) -> None:
+        self._count(trajectory)
+        if trajectory.status == TrajectoryStatus.REJECTED:
+            return
+        turns = reader.turns(trajectory.id)
+        messages = [msgspec.convert(turn.message, Message) for turn in turns]
+        told = self.tell(messages)
+        if trajectory.status == TrajectoryStatus.PASSED:
+            self._waiting[trajectory.id] = _Waiting(trajectory, told, messages)
+        else:
+            self._keep(trajectory, told)
+
+    def end(
+        self, begun: TrajectoryRecord, finished: Finished
     ) -> tuple[TrajectoryRecord, list[TurnRecord]]:
-        """The records of a trajectory that has ended: duplicates are told from the rest here."""
-        rejected_by, reason = verdict.rejected_by, verdict.reason
-        mark = fingerprint(verdict.messages)
-        if rejected_by is None:
-            if mark in self._seen:
-                rejected_by, reason = "duplicate", "says the same as a seed or an earlier one"
-            self._seen.add(mark)
-        boundary = "simulator" if rejected_by == "simulator" else "rule"
-        trajectory = msgspec.structs.replace(
-            begun,
-            status=TrajectoryStatus.REJECTED if rejected_by else TrajectoryStatus.KEPT,
-            boundary=boundary if rejected_by else None,
-            rejected_by=rejected_by,
-            reason=reason,
-            detail={"fingerprint": mark, "repairs": verdict.repairs},
-            finished_at=time.time(),
+        """The records of a trajectory that has ended. It counts from `arrive` on."""
+        verdict = finished.verdict
+        repairs = [Repair("draft_form", slip) for slip in finished.slips] + verdict.repairs
+        detail = {**begun.detail, "repairs": [msgspec.to_builtins(each) for each in repairs]}
+        ended = msgspec.structs.replace(
+            begun, status=TrajectoryStatus.PASSED, detail=detail, finished_at=time.time()
         )
+        if finished.told is None:
+            boundary = "simulator" if verdict.rejected_by == "simulator" else "rule"
+            ended = _rejected(ended, boundary, str(verdict.rejected_by), verdict.reason)
+        elif begun.id == self._next:
+            ended = self._told_apart(ended, finished.told)
         turns = [
             TurnRecord(begun.id, position, message.role, message.as_wire(), source="llm")
             for position, message in enumerate(verdict.messages)
         ]
-        return trajectory, turns
+        return ended, turns
 
-    def count(self, trajectory: TrajectoryRecord) -> None:
-        """Count a trajectory that has ended."""
-        self.done.add(trajectory.id)
+    def arrive(self, ended: TrajectoryRecord, finished: Finished) -> list[Settled]:
+        """Count a trajectory whose records are committed; it, and those that waited for it, if
+        that settles them.
+        """
+        self._count(ended)
+        messages = finished.verdict.messages
+        if ended.status == TrajectoryStatus.PASSED and finished.told is not None:
+            self._waiting[ended.id] = _Waiting(ended, finished.told, messages)
+            return self.settle()
+        if ended.status == TrajectoryStatus.KEPT and finished.told is not None:
+            self._keep(ended, finished.told)
+        return [Settled(ended, messages), *self.settle()]
+
+    def settle(self) -> list[Settled]:
+        """Settle those that waited and whose turn has come."""
+        settled = []
+        while self._next in self.done:
+            if self._next in self._waiting:
+                settled.append(self._settle(self._next))
+            self._next += 1
+        return settled
+
+    def settle_rest(self) -> list[Settled]:
+        """Settle those that wait for some that will not come any more."""
+        return [self._settle(number) for number in sorted(self._waiting)]
+
+    def _settle(self, number: int) -> Settled:
+        waiting = self._waiting.pop(number)
+        trajectory = self._told_apart(waiting.trajectory, waiting.told)
         if trajectory.status == TrajectoryStatus.KEPT:
-            self.kept += 1
+            self._keep(trajectory, waiting.told)
         else:
+            self.rejected[str(trajectory.rejected_by)] += 1
+        return Settled(trajectory, waiting.messages)
+
+    def _told_apart(self, passed: TrajectoryRecord, told: Told) -> TrajectoryRecord:
+        """Kept, or rejected as a duplicate."""
+        duplicate = self._duplicates.of(told.fingerprint, told.sketch)
+        if duplicate is None:
+            return msgspec.structs.replace(passed, status=TrajectoryStatus.KEPT)
+        like = "says the same" if duplicate.exact else f"is {duplicate.similarity:.0%} alike"
+        cause = "duplicate" if duplicate.exact else "near_duplicate"
+        return _rejected(passed, "rule", cause, f"{like} as {duplicate.of}")
+
+    def _keep(self, trajectory: TrajectoryRecord, told: Told) -> None:
+        self.kept += 1
+        self._duplicates.add(f"trajectory {trajectory.id}", told.fingerprint, told.sketch)
+
+    def _count(self, trajectory: TrajectoryRecord) -> None:
+        self.done.add(trajectory.id)
+        self.repaired.update({each["rule"] for each in trajectory.detail.get("repairs", ())})
+        if trajectory.status == TrajectoryStatus.REJECTED:
             self.rejected[str(trajectory.rejected_by)] += 1
 
     def tries_for(self, more: int) -> float:
@@ -81,28 +189,13 @@ class Harvest:
         return more * len(self.done) / self.kept if self.kept else float(more)
 
 
-def cut_off(trajectory: TrajectoryRecord) -> TrajectoryRecord:
-    """The record of one whose answer nobody saw."""
+def _rejected(
+    trajectory: TrajectoryRecord, boundary: str, cause: str, reason: str | None
+) -> TrajectoryRecord:
     return msgspec.structs.replace(
         trajectory,
         status=TrajectoryStatus.REJECTED,
-        boundary="simulator",
-        rejected_by=_CUT_OFF,
-        reason="the run was cut off before its answer was there; it is asked again when that goes "
-        "on",
-        finished_at=time.time(),
-    )
-
-
-def lost_call(trajectory: TrajectoryRecord, endpoint: str, model: str) -> CallRecord:
-    """What stands in the ledger for a call of which it is not known whether it was answered."""
-    return CallRecord(
-        trajectory_id=trajectory.id,
-        role="author",
-        endpoint=endpoint,
-        model=model,
-        attempt=1,
-        status=CUT_OFF,
-        latency_s=0.0,
-        error="in flight, or about to be, when the run was killed",
+        boundary=boundary,
+        rejected_by=cause,
+        reason=reason,
     )

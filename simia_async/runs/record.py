@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 from simia_store import Reader, RunRecord, RunStatus, Store, open_store
 
-from simia_async.config import GenerateConfig, RolloutConfig, RunKind, SftConfig
+from simia_async.config import RolloutConfig, RunKind, SeedsConfig, SftConfig
 from simia_async.errors import RunStopped, UsageError, single_error
 from simia_async.runs.obedience import last_answers, obey
 
@@ -26,7 +26,7 @@ def default_path(kind: RunKind) -> Path:
 async def record_run(
     path: Path,
     kind: RunKind,
-    config: GenerateConfig | RolloutConfig | SftConfig,
+    config: SeedsConfig | RolloutConfig | SftConfig,
     *,
     may_continue: bool = False,
 ) -> AsyncIterator[Store]:
@@ -43,7 +43,7 @@ async def record_run(
             if before is not None and not (
                 may_continue
                 and before.kind == kind
-                and _shapes_data(before.config) == _shapes_data(settings)
+                and _shapes_data(before.config, config) == _shapes_data(settings, config)
             ):
                 raise UsageError(
                     f"{path}: holds a {before.kind} run already"
@@ -73,13 +73,14 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
         await store.append(run, *last_answers(await store.waiting_commands(), status))
 
 
-def _shapes_data(settings: dict[str, Any]) -> dict[str, Any]:
+def _shapes_data(settings: dict[str, Any], config: msgspec.Struct) -> dict[str, Any]:
     """The settings without those that may change when a run goes on: how many are wanted; where,
     how hard, with which key and at what price the simulator is asked; what may be spent; how the
-    record is written.
+    record is written. What an earlier version did not know stands at its default.
     """
     model = settings.get("simulator", {}).get("model")
-    return {**settings, "n": None, "simulator": model, "budget": None, "store": None}
+    defaults = msgspec.json.decode(msgspec.json.encode(type(config)()))
+    return {**defaults, **settings, "n": None, "simulator": model, "budget": None, "store": None}
 
 
 def _why(error: BaseException) -> str:

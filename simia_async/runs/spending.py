@@ -30,20 +30,26 @@ def check_prices(budget: Budget, client: ChatClient) -> None:
 
 def earlier_spending(path: Path) -> Earlier:
     """What earlier sessions of the run at `path` have spent. It reads every call of the run."""
-    units: dict[int | None, Amount] = {}
+    units: dict[int, Amount] = {}
+    prepared = dearest = Amount()
     lost = 0
     priced = False
     with Reader(path) as reader:
         for call in reader.calls():
             lost += call.status in _LOST
             priced = priced or call.cost_usd is not None
-            units[call.trajectory_id] = units.get(call.trajectory_id, Amount()) + _amount(call)
-    spent = dearest = Amount()
+            amount = _amount(call)
+            if call.trajectory_id is None:
+                prepared += amount
+                dearest = dearest.at_least(amount)
+            else:
+                units[call.trajectory_id] = units.get(call.trajectory_id, Amount()) + amount
+    spent = prepared
     for unit in units.values():
         spent += unit
         dearest = dearest.at_least(unit)
     answered = sum(1 for unit in units.values() if unit.tokens)
-    return Earlier(spent, priced, answered, lost, dearest)
+    return Earlier(spent, prepared, priced, answered, lost, dearest)
 
 
 def _amount(call: CallRecord) -> Amount:
@@ -62,6 +68,8 @@ async def run_within(
     spending: Spending,
     units: Iterable[Callable[[], Awaitable[None]]],
     has_room: Callable[[int], bool] = lambda _: True,
+    *,
+    preparatory: bool = False,
 ) -> int:
     """Run units of work at once, each begun only when the budget allows it, and `has_room` for one
     more beside so many; how many were begun.
@@ -78,12 +86,17 @@ async def run_within(
         ended.set()
         ended = anyio.Event()
 
+    # A unit is taken only when it may begin, so that whoever goes on with `units` misses none.
+    remaining = iter(units)
     async with anyio.create_task_group() as group:
-        for work in units:
+        while True:
             while not (has_room(spending.active) and spending.allows_another()):
                 if not spending.active:
                     return begun
                 await ended.wait()
-            group.start_soon(run, work, spending.begin())
+            work = next(remaining, None)
+            if work is None:
+                break
+            group.start_soon(run, work, spending.begin(preparatory=preparatory))
             begun += 1
     return begun

@@ -4,13 +4,25 @@ The words may change; the tags may not. They are also what lets the scripted sim
 very prompts that an LLM gets.
 """
 
+import hashlib
 import re
 from typing import Any, Literal
 
 import msgspec
+from simia_store import PromptRecord
 
-SimulatorRole = Literal["user", "tool", "judge", "author"]
+SimulatorRole = Literal["user", "tool", "judge", "author", "reviewer", "task_author"]
 Tag = Literal["environment", "tools", "seed", "state", "task", "history"]
+
+TAGS: dict[SimulatorRole, tuple[Tag, ...]] = {
+    "user": ("environment", "task", "history"),
+    "tool": ("environment", "tools", "state", "history"),
+    "judge": ("environment", "task", "state", "history"),
+    "author": ("environment", "tools", "seed", "task"),
+    "reviewer": ("environment", "tools", "seed"),
+    "task_author": ("environment", "tools", "state", "seed"),
+}
+"""The sections that each role is given."""
 
 WORDS: dict[SimulatorRole, str] = {
     "user": (
@@ -28,20 +40,68 @@ WORDS: dict[SimulatorRole, str] = {
     ),
     "judge": (
         "You judge a support agent. <environment> holds the policy it must follow, <task> what "
-        "the user wanted and how success is checked, <history> the conversation and <state> the "
-        "state of the world afterwards. The reward is 1 if the final state is the one wanted and "
-        "everything the user had to be told was said, otherwise 0. Answer with JSON: "
+        "the user wanted and how success is told (`goal`, `rubric`, `check`, those that are "
+        "there), <history> the conversation and <state> the state of the world afterwards. The "
+        "reward is 1 if the goal is reached, the final state is the one wanted, and everything "
+        "the user had to be told was said, otherwise 0; with a `rubric`, it is the weighted share "
+        "of the criteria that are met. Answer with JSON: "
         '{"criteria": {name: true or false}, "reasoning": one sentence, "reward": 0 to 1}.'
     ),
     "author": (
         "You write training conversations between a user, a support agent and its tools. <seed> "
-        "is one real conversation. Write a new one of the same kind: other people, ids, dates and "
-        "wishes, each used consistently, every observation in keeping with the earlier ones. The "
-        "agent follows the policy in <environment> and calls only <tools>, one at a time. Answer "
-        'with JSON: {"messages": the conversation in OpenAI chat format, without a system '
-        "message}."
+        "is one real conversation. Write a new one of the same kind, not a copy: other people, "
+        "ids, dates, amounts and wishes, each used consistently, every observation in keeping "
+        "with the earlier ones and as detailed as the seed's. <task> says what this one should be "
+        "like: `persona` of the user, `scenario`, `difficulty`, `tools` to be called, `tool_error` "
+        "(a call fails first and the agent recovers), `refusal` (the policy makes the agent say "
+        "no), `turns` (about so many messages); what is not there is up to you. The user opens. "
+        "The agent follows the policy in <environment>, calls only <tools>, with arguments that "
+        "their schemas allow, learns every id from the user or from an observation before using "
+        "it, and has the last word unless a tool hands the conversation over. Ids and names look "
+        "real: no placeholders. Answer with JSON only: "
+        '{"messages": the conversation in OpenAI chat format, without a system message: '
+        '{"role": "user", "content": …}, {"role": "assistant", "content": …}, {"role": '
+        '"assistant", "tool_calls": [{"id": …, "type": "function", "function": {"name": …, '
+        '"arguments": JSON text}}]}, {"role": "tool", "tool_call_id": …, "content": JSON text}}.'
+    ),
+    "reviewer": (
+        "You review conversations before they are used as examples. <seed> holds one; "
+        "<environment> holds the policy its agent had to follow and <tools> what it could call. "
+        "`complete`: nothing is missing, no call without its name, arguments or observation, and "
+        "the user's request is dealt with at the end. `logical`: every step follows from what was "
+        "said or observed before, and nothing contradicts the policy. `well_formed`: turns are in "
+        "order and calls fit the tools. If `not_told` says what is missing and you can tell from "
+        "the rest, beyond doubt, what it was, give the whole conversation in `messages`, with the "
+        "missing parts filled in and nothing else changed. Answer with JSON only: "
+        '{"complete": true or false, "logical": true or false, "well_formed": true or false, '
+        '"reason": one sentence, "messages": null or the conversation in OpenAI chat format}.'
+    ),
+    "task_author": (
+        "You turn conversations into tasks for training an agent. <seed> is a conversation of a "
+        "user with an agent that followed the policy in <environment> and called <tools>. Write "
+        "the task behind it. `instructions` are for whoever plays the user: who they are, what "
+        "they know, what they want and how they react, in the second person, without what only "
+        "the tools know. `goal`: what success is, for the judge alone. `initial_state`: the state "
+        "of the world before the first call, as far as the conversation shows it; where <state> "
+        "has a `schema`, it must fit it, and where it has an `initial` state, give only what "
+        "differs. `needs_action`: whether the state must have changed for success. `rubric`: two "
+        "to six criteria that a judge can tell from the conversation and the state. Answer with "
+        'JSON only: {"instructions": text, "goal": text, "needs_action": true or false, '
+        '"initial_state": object, "rubric": [{"name": word, "description": sentence, "weight": '
+        "number}]}."
     ),
 }
+
+
+def words_of(role: SimulatorRole, own: dict[str, str]) -> str:
+    """What a role is told: the environment's `own` words for it, where it has some, else ours."""
+    return own.get(role) or WORDS[role]
+
+
+def prompt_record(role: SimulatorRole, own: dict[str, str]) -> PromptRecord:
+    """The same, as the store keeps it."""
+    words = words_of(role, own)
+    return PromptRecord(role, hashlib.sha256(words.encode()).hexdigest(), words)
 
 
 def compose(sections: dict[Tag, Any]) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from simia_async.environments.task import Criterion
 from simia_async.messages import Message
 
 
@@ -34,3 +35,26 @@ class Draft(msgspec.Struct, frozen=True):
     """Role `author`: a whole conversation, written in one call."""
 
     messages: list[Message]
+    slips: list[str] = []
+    """What had to be read another way than it was asked for, a sentence each."""
+
+
+class Review(msgspec.Struct, frozen=True):
+    """Role `reviewer`: whether a seed may be used as an example, and why not."""
+
+    complete: bool
+    logical: bool
+    well_formed: bool
+    reason: str = ""
+    messages: list[Message] | None = None
+    """The conversation with what was missing filled in, where that could be told."""
+
+
+class TaskDraft(msgspec.Struct, frozen=True):
+    """Role `task_author`: the task behind a conversation."""
+
+    instructions: Annotated[str, msgspec.Meta(min_length=1)]
+    goal: Annotated[str, msgspec.Meta(min_length=1)]
+    needs_action: bool
+    initial_state: dict[str, Any] = {}
+    rubric: tuple[Criterion, ...] = ()

@@ -1,8 +1,9 @@
 """The simulator: asks an LLM, in one of its roles, and makes sense of the answer."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
-import json_repair
 import msgspec
 from simia_store import CallRecord
 
@@ -10,10 +11,19 @@ from simia_async.clients import ChatClient, Spending
 from simia_async.environments import Environment, Seed, Task
 from simia_async.errors import BadReply
 from simia_async.messages import Message
-from simia_async.simulation.prompts import WORDS, SimulatorRole, Tag, compose
-from simia_async.simulation.replies import Draft, Judgement, ToolReply, UserReply
+from simia_async.simulation.drafts import decode_loosely, read_draft
+from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
+from simia_async.simulation.replies import (
+    Draft,
+    Judgement,
+    Review,
+    TaskDraft,
+    ToolReply,
+    UserReply,
+)
+from simia_async.simulation.wishes import Wishes
 
-Reply = TypeVar("Reply", UserReply, ToolReply, Judgement, Draft)
+Reply = TypeVar("Reply")
 
 
 class Simulator:
@@ -22,6 +32,8 @@ class Simulator:
     def __init__(self, client: ChatClient, environment: Environment) -> None:
         self._client = client
         self._environment = environment
+        self._tools = msgspec.Raw(msgspec.json.encode(environment.tools))
+        """Encoded once; they are part of most prompts."""
 
     @property
     def spending(self) -> Spending:
@@ -38,7 +50,7 @@ class Simulator:
             "history": history,
         }
         return await self._ask(
-            "user", sections, UserReply, ledger, trajectory_id, fresh=not history
+            "user", sections, partial(_read, UserReply), ledger, trajectory_id, fresh=not history
         )
 
     async def tool(
@@ -51,11 +63,12 @@ class Simulator:
         """What the call that ends `history` returns."""
         sections: dict[Tag, Any] = {
             "environment": self._named("tool"),
-            "tools": self._environment.tools,
+            "tools": self._tools,
             "state": state,
             "history": history,
         }
-        return await self._ask("tool", sections, ToolReply, ledger, trajectory_id)
+        read = partial(_read, ToolReply)
+        return await self._ask("tool", sections, read, ledger, trajectory_id)
 
     async def judge(
         self,
@@ -68,24 +81,67 @@ class Simulator:
         """How well the conversation did what the task wanted."""
         sections: dict[Tag, Any] = {
             "environment": self._named("judge", policy=True),
-            "task": {"scenario": task.scenario, "check": task.check},
+            "task": {
+                "scenario": task.scenario,
+                "goal": task.goal,
+                "rubric": task.rubric,
+                "check": task.check,
+            },
             "state": state,
             "history": history,
         }
-        return await self._ask("judge", sections, Judgement, ledger, trajectory_id)
+        read = partial(_read, Judgement)
+        return await self._ask("judge", sections, read, ledger, trajectory_id)
 
     async def author(
-        self, seed: Seed, index: int, ledger: list[CallRecord], trajectory_id: int
+        self,
+        seed: Seed,
+        wishes: Wishes,
+        index: int,
+        ledger: list[CallRecord],
+        trajectory_id: int,
     ) -> Draft:
         """A new conversation like `seed`. `index` is the request's seed: others give others."""
         sections: dict[Tag, Any] = {
             "environment": self._named("author", policy=True),
-            "tools": self._environment.tools,
+            "tools": self._tools,
             "seed": seed.messages,
+            "task": wishes,
         }
         return await self._ask(
-            "author", sections, Draft, ledger, trajectory_id, fresh=True, seed=index
+            "author", sections, read_draft, ledger, trajectory_id, fresh=True, seed=index
         )
+
+    async def review(self, seed: Seed, ledger: list[CallRecord]) -> Review:
+        """Whether `seed` may be used as an example."""
+        sections: dict[Tag, Any] = {
+            "environment": self._named("reviewer", policy=True),
+            "tools": self._tools,
+            "seed": {"messages": seed.messages, "not_told": seed.incomplete},
+        }
+        read = partial(_read, Review)
+        return await self._ask("reviewer", sections, read, ledger, None, fresh=True)
+
+    async def draft_task(
+        self, seed: Seed, ledger: list[CallRecord], check: Callable[[TaskDraft], None]
+    ) -> TaskDraft:
+        """The task behind `seed`. `check` raises `msgspec.ValidationError` for one that cannot be
+        used; then it is asked for once more.
+        """
+        environment = self._environment
+        sections: dict[Tag, Any] = {
+            "environment": self._named("task_author", policy=True),
+            "tools": self._tools,
+            "state": {"schema": environment.state_schema, "initial": environment.initial_state},
+            "seed": seed.messages,
+        }
+
+        def read(text: str) -> TaskDraft:
+            draft = _read(TaskDraft, text)
+            check(draft)
+            return draft
+
+        return await self._ask("task_author", sections, read, ledger, None, fresh=True)
 
     def _named(self, role: SimulatorRole, *, policy: bool = False) -> dict[str, Any]:
         named: dict[str, Any] = {"name": self._environment.name, "role": role}
@@ -95,14 +151,14 @@ class Simulator:
         self,
         role: SimulatorRole,
         sections: dict[Tag, Any],
-        expected: type[Reply],
+        read: Callable[[str], Reply],
         ledger: list[CallRecord],
-        trajectory_id: int,
+        trajectory_id: int | None,
         **parameters: Any,
     ) -> Reply:
         """Ask once, and once more with the complaint if the answer cannot be used."""
         prompt = [
-            Message("system", WORDS[role]),
+            Message("system", words_of(role, self._environment.prompts)),
             Message("user", compose(sections)),
         ]
         for last in (False, True):
@@ -119,7 +175,7 @@ class Simulator:
                 raise BadReply(f"simulator, role {role}: the answer was cut off at a token limit")
             text = reply.message.content or ""
             try:
-                return _read(text, expected)
+                return read(text)
             except msgspec.ValidationError as error:
                 if last:
                     raise BadReply(
@@ -130,16 +186,11 @@ class Simulator:
         raise AssertionError("the loop returns or raises")
 
 
-def _read(text: str, expected: type[Reply]) -> Reply:
+def _read(expected: type[Reply], text: str) -> Reply:
     """The answer, with prose around the JSON and small slips in it forgiven."""
     try:
         return msgspec.json.decode(text, type=expected)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, RecursionError):
-        repaired: Any = json_repair.loads(text)
-    try:
-        msgspec.json.encode(repaired)
-    except (UnicodeError, RecursionError) as error:
-        raise msgspec.ValidationError(f"not text that can be stored: {error}") from error
-    return msgspec.convert(repaired, expected)
+        return msgspec.convert(decode_loosely(text), expected)

@@ -56,13 +56,27 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, gc=False):
     tools: list[dict[str, Any]]
 
 
+class TaskStatus(StrEnum):
+    """Where a task stands."""
+
+    READY = "ready"
+    ASKED = "asked"
+    """Its author is asked, or its owner was killed while it was."""
+    FAILED = "failed"
+    """Its author had no usable answer; it is asked again when the run goes on."""
+
+
 class TaskRecord(msgspec.Struct, frozen=True, gc=False):
-    """One thing to be done, as it was played."""
+    """One thing to be done, as it was played or made."""
 
     id: str
     environment: str
     split: str
     task: dict[str, Any]
+    """Empty as long as it is not ready."""
+    status: TaskStatus = TaskStatus.READY
+    reason: str | None = None
+    """Why it failed."""
 
 
 class PromptRecord(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +90,10 @@ class PromptRecord(msgspec.Struct, frozen=True, gc=False):
 class SeedStatus(StrEnum):
     """What became of a seed."""
 
+    WAITING = "waiting"
+    """To be reviewed."""
+    REVIEWING = "reviewing"
+    """Under review, or its owner was killed while it was."""
     USED = "used"
     LEFT_OUT = "left_out"
     """Known to have failed its task."""

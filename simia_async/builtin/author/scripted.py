@@ -1,19 +1,13 @@
-"""The scripted author: re-tells a seed conversation with other people, ids, dates and amounts.
-
-Rule-based. What stands in several places of the seed is replaced by the same new value in all of
-them, so calls and observations stay consistent; what happens in the conversation stays the same.
+"""Re-telling in a scripted world: other names, ids, dates and amounts, and the phrases that its
+scripted user knows. Nothing there is computed from what is replaced.
 """
 
 import random
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Any
-
-import msgspec
 
 from simia_async.builtin.templates import FIRST_NAMES, HELDOUT_MODULUS
-from simia_async.messages import FunctionCall, Message, ToolCall
 
 _DATE = re.compile(r"(?<!\d)20\d\d-\d\d-\d\d(?!\d)")
 _ID = re.compile(
@@ -35,73 +29,17 @@ _SYNONYMS = (
 )
 
 
-def retell(seed: list[Message], request_seed: int, *, scripted_world: bool) -> list[Message]:
-    """A new conversation; the same for the same arguments.
-
-    In a scripted world names and short numbers are replaced as well: nothing there is computed
-    from them. Elsewhere they stay: prices must still add up, and names stand in places that do not
-    look like names.
-    """
-    rng = random.Random(f"{request_seed}/{len(seed)}")
-    cast = _Cast(rng, scripted_world=scripted_world)
-    first_user = next((m for m in seed if m.role == "user"), None)
-    told = []
-    for message in seed:
-        content = cast.rewrite_document(message.content) if message.content else ""
-        if message.role == "user":
-            content = _reword(rng, content, opening=message is first_user)
-        calls = [
-            ToolCall(
-                call.id,
-                FunctionCall(call.function.name, cast.rewrite_document(call.function.arguments)),
-            )
-            for call in message.tool_calls or ()
-        ]
-        told.append(
-            msgspec.structs.replace(
-                message,
-                content=None if message.content is None else content,
-                tool_calls=calls or None,
-            )
-        )
-    return told
-
-
-class _Cast:
+class ScriptedCast:
     """Who and what the new conversation is about: the same new value for the same old one."""
 
-    def __init__(self, rng: random.Random, *, scripted_world: bool) -> None:
+    def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-        self._scripted_world = scripted_world
         self._shift = timedelta(days=rng.randrange(1, 300))
         self._new: dict[str, str] = {}
         self._taken: set[str] = set()
 
-    def rewrite_document(self, text: str) -> str:
-        """Rewrite text; where it is JSON, value by value, so that its escapes are left alone."""
-        try:
-            value = msgspec.json.decode(text, type=dict[str, Any] | list[Any])
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return self._rewrite(text)
-        rewritten = msgspec.json.encode(self._rewrite_value(value))
-        return msgspec.json.format(rewritten, indent=0).decode()
-
-    def _rewrite_value(self, value: Any) -> Any:
-        match value:
-            case str():
-                return self._rewrite(value)
-            case list():
-                return [self._rewrite_value(part) for part in value]
-            case dict():
-                # Keys may be ids, as in {"card_123": {…}}.
-                return {
-                    self._rewrite(key): self._rewrite_value(part) for key, part in value.items()
-                }
-            case int() if not isinstance(value, bool) and self._scripted_world:
-                return int(self._rewrite(str(value)))
-        return value
-
-    def _rewrite(self, text: str) -> str:
+    def rewrite(self, text: str) -> str:
+        """`text` with what it names replaced."""
         # What is no date, id or number is left as it is; dates come first, because the other
         # patterns would see numbers in them.
         pieces = _DATE.split(text)
@@ -112,9 +50,7 @@ class _Cast:
 
     def _rewrite_words(self, text: str) -> str:
         text = _ID.sub(lambda match: self._renew(match.group(), self._new_id), text)
-        if self._scripted_world:
-            text = _NUMBER.sub(lambda match: self._renew(match.group(), self._new_number), text)
-        return text
+        return _NUMBER.sub(lambda match: self._renew(match.group(), self._new_number), text)
 
     def _shifted(self, day: str) -> str:
         try:
@@ -144,7 +80,7 @@ class _Cast:
         head, digits = re.findall(r"\A(.*?)(\d*)\Z", old, flags=re.DOTALL)[0]
         head = re.sub(r"\d", lambda _: str(self._rng.randrange(10)), head)
         name = re.match(r"[a-z]+", head)
-        if self._scripted_world and name and name.group() in FIRST_NAMES:
+        if name and name.group() in FIRST_NAMES:
             head = self._rng.choice(FIRST_NAMES) + head[name.end() :]
         if not digits:
             return head
@@ -158,7 +94,8 @@ class _Cast:
         return str(self._rng.randrange(10 ** (digits - 1), 10**digits))
 
 
-def _reword(rng: random.Random, text: str, *, opening: bool) -> str:
+def reword_scripted(rng: random.Random, text: str, *, opening: bool) -> str:
+    """A user's turn in other words, none of which the scripted world would not understand."""
     for old, new in _SYNONYMS:
         if rng.random() < 0.5:
             text = text.replace(old, new, 1)

@@ -1,0 +1,238 @@
+"""The pre-filter: which seeds a run uses, decided once and kept in its record."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NoReturn
+
+import anyio
+import anyio.to_thread
+import msgspec
+from simia_store import CallRecord, Reader, SeedRecord, SeedStatus, Store
+
+from simia_async.clients import ChatClient
+from simia_async.config import Endpoint, SeedsConfig
+from simia_async.environments import Seed
+from simia_async.errors import BudgetSpent, EndpointError, UsageError
+from simia_async.messages import Message
+from simia_async.runs.lost import lost_call
+from simia_async.runs.material import Material
+from simia_async.runs.outage import OutageWatch
+from simia_async.runs.spending import run_within
+from simia_async.simulation import Review, Simulator
+from simia_async.simulation.prompts import prompt_record
+from simia_async.synthesis.rules import apply_rules
+
+UNREVIEWED = "unreviewed"
+"""Cause of a seed that the reviewer failed at; it is asked again when the run goes on."""
+_RECONSTRUCTED = "reconstructed"
+
+OnReviewed = Callable[[int], None]
+"""Hears how many seeds are decided on."""
+
+
+class ChosenSeeds(msgspec.Struct, frozen=True):
+    """Seeds by what became of them."""
+
+    used: list[Seed]
+    """In the order of their file."""
+    rejected: Counter[str]
+    """How many were not used, by cause."""
+
+
+async def choose_seeds(
+    config: SeedsConfig,
+    material: Material,
+    client: ChatClient,
+    store: Store,
+    on_reviewed: OnReviewed = lambda _: None,
+) -> ChosenSeeds:
+    """The seeds to work from; the verdicts of all are in the store.
+
+    Raises `UsageError` if none is left or the seeds are not those that the run began with, and
+    `EndpointError` if the reviewer is down for good.
+    """
+    known = await anyio.to_thread.run_sync(_recall, store, material)
+    review = _Review(config, material, client, store, known, on_reviewed)
+    await review.run()
+    used = [
+        _as_used(seed, record)
+        for seed in material.seeds
+        if (record := known[seed.id]).status == SeedStatus.USED
+    ]
+    if not used:
+        _complain(known[seed.id] for seed in material.seeds)
+    return ChosenSeeds(used, Counter(r.cause for r in known.values() if r.cause is not None))
+
+
+def _complain(unused: Iterable[SeedRecord]) -> NoReturn:
+    seeds = list(unused)
+    if any(seed.status == SeedStatus.WAITING for seed in seeds):
+        raise BudgetSpent("the budget was spent before a seed had passed the pre-filter")
+    causes = ", ".join(f"{n} {cause}" for cause, n in Counter(s.cause for s in seeds).items())
+    raise UsageError(
+        f"none of {len(seeds)} seeds can be used: {causes}. {seeds[0].id}: {seeds[0].reason}"
+    )
+
+
+async def write_down_lost_reviews(endpoint: Endpoint, store: Store) -> int:
+    """Write down the reviews that a killed session may have paid in vain; how many those are.
+
+    In one transaction, so that no call is taken for lost twice, whenever this is killed.
+    """
+    cut = await anyio.to_thread.run_sync(_cut_off, store)
+    waiting = [msgspec.structs.replace(record, status=SeedStatus.WAITING) for record in cut]
+    await store.append(*waiting, *(lost_call(endpoint, "reviewer", None) for _ in cut))
+    return len(cut)
+
+
+def _cut_off(store: Store) -> list[SeedRecord]:
+    with Reader(store.path) as reader:
+        return [seed for seed in reader.seeds() if seed.status == SeedStatus.REVIEWING]
+
+
+def _recall(store: Store, material: Material) -> dict[str, SeedRecord]:
+    """What earlier sessions have found. Raises `UsageError` if that was of other seeds."""
+    with Reader(store.path) as reader:
+        known = {record.id: record for record in reader.seeds()}
+    wire = {seed.id: _wire(seed) for seed in [*material.seeds, *material.failed]}
+    for record in known.values():
+        same = record.detail.get(_RECONSTRUCTED) or record.messages == wire.get(record.id)
+        if record.id not in wire or not same:
+            raise UsageError(
+                f"{store.path}: seed {record.id} is not what it was when the run began; name "
+                "another database with --run, or bring the old seeds back"
+            )
+    return known
+
+
+class _Review:
+    """The seeds of a run, from the first that is looked at to the last."""
+
+    def __init__(
+        self,
+        config: SeedsConfig,
+        material: Material,
+        client: ChatClient,
+        store: Store,
+        known: dict[str, SeedRecord],
+        on_reviewed: OnReviewed,
+    ) -> None:
+        self._config = config
+        self._material = material
+        self._client = client
+        self._store = store
+        self._known = known
+        self._on_reviewed = on_reviewed
+        self._simulator = Simulator(client, material.environment)
+        self._outage = OutageWatch()
+
+    async def run(self) -> None:
+        """Decide on every seed that is not decided on yet."""
+        await self._decide_without_asking()
+        todo = [seed for seed in self._material.seeds if self._is_open(seed)]
+        if not todo:
+            return
+        await self._store.append(prompt_record("reviewer", self._material.environment.prompts))
+        works = (partial(self._decide, seed) for seed in todo)
+        limit = self._config.simulator.max_in_flight
+        await run_within(
+            self._client.spending, works, lambda active: active < limit, preparatory=True
+        )
+        for seed in todo:
+            # The budget may have ended the review.
+            self._known.setdefault(seed.id, _record(seed, SeedStatus.WAITING, None, None))
+
+    def _is_open(self, seed: Seed) -> bool:
+        record = self._known.get(seed.id)
+        return record is None or record.status == SeedStatus.WAITING or record.cause == UNREVIEWED
+
+    async def _decide_without_asking(self) -> None:
+        """Leave out what failed; without a pre-filter use the rest, if it is all there."""
+        decided = [
+            _record(seed, SeedStatus.LEFT_OUT, "reward", "its reward is 0")
+            for seed in self._material.failed
+            if seed.id not in self._known
+        ]
+        if not self._config.prefilter:
+            decided += [_unreviewed(seed) for seed in self._material.seeds if self._is_open(seed)]
+        await self._keep(*decided)
+
+    async def _decide(self, seed: Seed) -> None:
+        ledger: list[CallRecord] = []
+        # Before the call, so that a killed run knows what it may have paid for.
+        await self._keep(_record(seed, SeedStatus.REVIEWING, None, None))
+        outage: EndpointError | None = None
+        try:
+            review = await self._simulator.review(seed, ledger)
+            self._outage.answered()
+            decided = await anyio.to_thread.run_sync(self._judge, seed, review)
+        except EndpointError as error:
+            decided = _record(seed, SeedStatus.REJECTED, UNREVIEWED, str(error))
+            outage = error if self._outage.is_outage(error) else None
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                waiting = _record(seed, SeedStatus.WAITING, None, None)
+                await self._store.append(waiting, *ledger)
+            raise
+        self._known[seed.id] = decided
+        await self._store.append(decided, *ledger)
+        if outage is not None:
+            raise outage
+        reviewed = sum(not self._is_open(each) for each in self._material.seeds)
+        self._on_reviewed(reviewed)
+
+    def _judge(self, seed: Seed, review: Review) -> SeedRecord:
+        """The verdict. What was reconstructed has to be as sound as what is simulated."""
+        verdict: dict[str, Any] = msgspec.structs.asdict(review)
+        del verdict["messages"]
+        if review.messages and not (review.complete and seed.incomplete is None):
+            sound = apply_rules(review.messages, self._material.environment)
+            if sound.rejected_by is None and review.logical and review.well_formed:
+                whole = msgspec.structs.replace(seed, messages=sound.messages)
+                detail = {**verdict, _RECONSTRUCTED: True}
+                return _record(whole, SeedStatus.USED, None, review.reason, detail)
+            verdict["reconstruction"] = f"{sound.rejected_by}: {sound.reason}"
+        cause = _cause(seed, review)
+        status = SeedStatus.REJECTED if cause else SeedStatus.USED
+        reason = review.reason or seed.incomplete
+        return _record(seed, status, cause, reason, verdict)
+
+    async def _keep(self, *records: SeedRecord) -> None:
+        self._known |= {record.id: record for record in records}
+        await self._store.append(*records)
+
+
+def _cause(seed: Seed, review: Review) -> str | None:
+    if seed.incomplete is not None or not review.complete:
+        return "incomplete"
+    if not review.logical:
+        return "illogical"
+    return None if review.well_formed else "malformed"
+
+
+def _unreviewed(seed: Seed) -> SeedRecord:
+    if seed.incomplete is not None:
+        return _record(seed, SeedStatus.REJECTED, "incomplete", seed.incomplete)
+    return _record(seed, SeedStatus.USED, None, None)
+
+
+def _record(
+    seed: Seed,
+    status: SeedStatus,
+    cause: str | None,
+    reason: str | None,
+    detail: dict[str, Any] | None = None,
+) -> SeedRecord:
+    return SeedRecord(seed.id, status, cause, reason, seed.reward, _wire(seed), detail or {})
+
+
+def _wire(seed: Seed) -> list[dict[str, Any]]:
+    return [message.as_wire() for message in seed.messages]
+
+
+def _as_used(seed: Seed, record: SeedRecord) -> Seed:
+    if not record.detail.get(_RECONSTRUCTED):
+        return seed
+    messages = [msgspec.convert(message, Message) for message in record.messages]
+    return msgspec.structs.replace(seed, messages=messages, incomplete=None)

@@ -1,0 +1,180 @@
+"""The dataset card of an export: where the data comes from, what was left out, and its limits.
+
+Everything in it is read from the run. Names, causes and models are data: no text of theirs is
+markup, in the front matter or below it.
+"""
+
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable
+from importlib.metadata import version
+
+from simia_store import OutcomeCount, Reader, SeedStatus, TrajectoryStatus, printable, usage_by_role
+from yarl import URL
+
+from simia_async.synthesis.export_format import Exported, ExportFormat
+
+TAG = "- simia-async"
+"""By this line of its front matter an export knows a card of its own."""
+
+_LONGEST_TEXT = 200
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!$&@]|:(?=//))")
+_DUPLICATES = ("duplicate", "near_duplicate")
+
+
+def dataset_card(reader: Reader, exported: Exported) -> str:
+    """The card as Markdown, with the front matter that the Hugging Face hub reads."""
+    environment = reader.environment()
+    sections = [
+        _front_matter(environment.name, exported.format),
+        f"# {_text(environment.name)}: simulated trajectories of a tool-using agent",
+        _opening(exported),
+        "## Where it comes from",
+        _table(("what", "value"), _provenance(reader, environment.name, len(environment.tools))),
+        "## What was kept, and what was not",
+        _table(("step", "conversations"), _funnel(reader, exported)),
+        "## Who wrote it",
+        _table(("role", "model", "endpoint", "calls"), _models(reader)),
+        "The words that each role was asked with are kept in the run; by SHA-256:",
+        _table(("role", "prompt"), ((p.role, p.sha256) for p in reader.prompts())),
+        "## What it cost",
+        _table(("role", "tokens in", "tokens out", "US dollars"), _costs(reader)),
+        "## Limits",
+        _limits(exported),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _front_matter(environment: str, format: ExportFormat) -> str:  # noqa: A002
+    # A JSON string is a YAML string, once it holds no control characters.
+    name = json.dumps(_plain(environment), ensure_ascii=False)
+    return (
+        f"---\npretty_name: {name}\n"
+        "# license: yours to choose; name it here before you publish\n"
+        f"task_categories:\n- text-generation\ntags:\n{TAG}\n- synthetic\n- tool-use\n"
+        "configs:\n- config_name: default\n  data_files:\n  - split: train\n"
+        f"    path: {format.file_name}\n---"
+    )
+
+
+def _opening(exported: Exported) -> str:
+    return (
+        f"{exported.count:,} conversations in the format `{exported.format}`, "
+        f"in `{exported.format.file_name}`. They are simulated, not real: a language model wrote "
+        "users, agent and tools alike. `dataset_info.json` describes the file to LLaMA-Factory."
+        "\n\nLicense: not stated. Whoever publishes this data chooses one, with the terms of the "
+        "models below and of the seeds in mind."
+    )
+
+
+def _provenance(reader: Reader, environment: str, tools: int) -> Iterable[tuple[str, object]]:
+    yield "environment", f"{environment} ({tools} tools)"
+    if run := reader.run():
+        yield "run", run.id
+        yield "run began", _day(run.started_at)
+        yield "run ended", _day(run.finished_at) if run.finished_at else f"not yet: {run.status}"
+    written_by = {session.version for session in reader.sessions()}
+    if written_by:
+        yield "simulated with", "simia-async " + ", ".join(sorted(written_by))
+    yield "exported with", f"simia-async {version('simia-async')}"
+    yield "exported on", _day(time.time())
+
+
+def _funnel(reader: Reader, exported: Exported) -> Iterable[tuple[str, object]]:
+    seeds = Counter((seed.status, seed.cause) for seed in reader.seeds())
+    yield "seeds read", seeds.total()
+    for (status, cause), count in sorted(seeds.items(), key=str):
+        if status is not SeedStatus.USED:
+            yield f"seeds {status.replace('_', ' ')}: {cause}", count
+    yield from _outcomes(reader.outcomes())
+    yield f"written as {exported.format}", exported.count
+    for rule, count in exported.repairs.most_common():
+        yield f"… of these repaired by rule {rule}", count
+    if exported.left_out:
+        yield f"kept, and left out because {exported.format} cannot hold them", exported.left_out
+
+
+def _outcomes(outcomes: list[OutcomeCount]) -> Iterable[tuple[str, object]]:
+    ended = [o for o in outcomes if o.status is not TrajectoryStatus.RUNNING]
+    yield "simulated", sum(outcome.count for outcome in ended)
+    rejected = [o for o in ended if o.status is TrajectoryStatus.REJECTED]
+    for outcome in sorted(rejected, key=lambda o: (o.cause in _DUPLICATES, -o.count)):
+        kind = "rejected as" if outcome.cause in _DUPLICATES else "rejected by"
+        yield f"{kind} {outcome.cause}", outcome.count
+    waiting = sum(o.count for o in ended if o.status is TrajectoryStatus.PASSED)
+    if waiting:
+        yield "passed, not yet told from those before", waiting
+    yield "kept", sum(o.count for o in ended if o.status is TrajectoryStatus.KEPT)
+
+
+def _models(reader: Reader) -> Iterable[tuple[object, ...]]:
+    calls: Counter[tuple[str, str, str]] = Counter()
+    for usage in reader.usage():
+        calls[usage.role, usage.model, _address(usage.endpoint)] += usage.calls
+    return ((*asked, count) for asked, count in sorted(calls.items()))
+
+
+def _costs(reader: Reader) -> Iterable[tuple[object, ...]]:
+    for usage in usage_by_role(reader.usage()):
+        usd = "price not known" if usage.cost_usd is None else f"{usage.cost_usd:.4f}"
+        yield usage.role, f"{usage.tokens_in:,}", f"{usage.tokens_out:,}", usd
+
+
+def _limits(exported: Exported) -> str:
+    lines = [
+        "The conversations are simulated. Tools were answered by a model, not by the systems they "
+        "stand for: an observation may contradict another, and no outcome was checked in a real "
+        "system.",
+        "The rules above check form: schemas, pairing of calls and observations, order of roles. "
+        "They do not check that the agent did the right thing.",
+        "Seeds lend their style and their errors to what is made of them.",
+        *_limits_of_format(exported),
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _limits_of_format(exported: Exported) -> Iterable[str]:
+    if exported.format in (ExportFormat.OPENAI, ExportFormat.PARQUET):
+        yield (
+            "Arguments of calls are JSON text, as OpenAI has them. Chat templates that expect "
+            "objects (Qwen 2.5, Llama 3) and LLaMA-Factory would quote them: decode them first, or "
+            "export as `hermes`, `llama3` or `sharegpt`."
+        )
+    if exported.format is ExportFormat.SHAREGPT:
+        yield "What the agent said beside a call is written as its thought, in `<think>` tags."
+    if exported.end_with_observation:
+        yield (
+            f"{exported.end_with_observation:,} conversations end with an observation, after a "
+            "tool that ends them. LLaMA-Factory skips those."
+        )
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
+    lines = [head, ("---",) * len(head)]
+    shown = [tuple(_text(str(cell)) for cell in row) for row in rows]
+    if not shown:
+        return "None."
+    return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *shown])
+
+
+def _text(text: str) -> str:
+    """Text of which nothing is Markdown or HTML."""
+    return _MARKUP.sub(r"\\\1", _plain(text))
+
+
+def _plain(text: str) -> str:
+    """One line without control characters, not too long."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
+
+
+def _address(endpoint: str) -> str:
+    """An endpoint's address without anything that could let somebody in."""
+    url = URL(endpoint)
+    return str(url.with_user(None).with_query(None).with_fragment(None)) if url.host else endpoint
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
