@@ -84,8 +84,8 @@ class Connection(asyncio.Protocol):
         self._transport.writelines((head % len(body), body))
 
 
-async def main(path: Path) -> None:
-    author = Author(path.read_bytes().splitlines())
+async def main(bodies: list[bytes]) -> None:
+    author = Author(bodies)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(author), "127.0.0.1", 0, backlog=4096)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
@@ -95,4 +95,4 @@ async def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_fast(main, Path(sys.argv[1]))
+    run_fast(main, Path(sys.argv[1]).read_bytes().splitlines())

@@ -15,15 +15,14 @@ by line, and four more passes of post-processing that read and write the whole f
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import msgspec
 import openai
+from pipeline_parts import Parts
 from pipeline_work import IN_FLIGHT, Prompts, config_of, material_of
 from stacks.shape import stopwatch
 
@@ -34,32 +33,6 @@ from simia_async.synthesis.plans import Plan, plans
 from simia_async.synthesis.rules import apply_rules, fingerprint
 
 Conversation = dict[str, Any]
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-class Parts:
-    """CPU seconds by part of the work. Each thread adds its own."""
-
-    def __init__(self) -> None:
-        self.cpu_s: dict[str, list[float]] = {}
-
-    def timed(self, part: str, work: Callable[P, R]) -> Callable[P, R]:
-        """`work`, with its CPU time entered under `part`."""
-        entries = self.cpu_s.setdefault(part, [])
-
-        def run(*arguments: P.args, **named: P.kwargs) -> R:
-            begun = time.thread_time()
-            try:
-                return work(*arguments, **named)
-            finally:
-                entries.append(time.thread_time() - begun)
-
-        return run
-
-    def sums(self) -> dict[str, float]:
-        """Seconds by part."""
-        return {part: sum(entries) for part, entries in self.cpu_s.items()}
 
 
 def write(path: Path, conversations: list[Conversation]) -> None:

@@ -47,14 +47,14 @@ def test_every_command_has_help() -> None:
 
 
 def test_generate_report_export(tmp_path: Path) -> None:
-    run, out = tmp_path / "g.db", tmp_path / "out" / "kept.jsonl"
+    run, out = tmp_path / "g.db", tmp_path / "out"
     generated = simia("generate", "-n", "5", "--run", str(run))
     assert generated.exit_code == 0, generated.output
     assert "kept       5" in generated.stdout
     assert "kept" in simia("report", str(run)).stdout
     exported = simia("export", str(run), "-o", str(out))
     assert exported.exit_code == 0
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "train.jsonl").read_text().splitlines()]
     assert len(lines) == 5
     assert [message["role"] for message in lines[0]["messages"]][:2] == ["system", "user"]
     assert lines[0]["tools"][0]["function"]["name"] == "get_user"
@@ -99,7 +99,7 @@ def test_too_few_kept_is_an_exit_code(tmp_path: Path) -> None:
         (["train", "sft", "--data", "/no/such.db"], "/no/such.db: no such run"),
         (["train", "sft", "--data", "x", "--model", "/no/model"], "no model at '/no/model'"),
         (["train", "sft", "--data", "x", "--epochs", "0"], "--epochs: found 0"),
-        (["train", "rl", "--env", "airline"], "'airline' has no tasks"),
+        (["train", "rl", "--env", "airline"], "'airline' has no train tasks"),
         (["train", "rl", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),
         (["train", "rl", "--group-size", "1"], "--group-size: found 1"),
         (["eval", "--adapter", "/no/adapter"], "/no/adapter: no adapter here"),

@@ -126,7 +126,8 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
     if field.type is int:
         return st.integers(2, 10_000)
     if field.type is float:
-        return st.floats(0.001, 1000)
+        share = 1 in (field.meta.le, field.meta.lt)
+        return st.floats(0.001, 0.999 if share else 1000)
     names = st.text("abcXYZ_", min_size=1, max_size=12)
     if field.name == "base_url":
         return names.map(lambda name: f"http://{name.replace('_', '-').strip('-')}x/v1")

@@ -59,6 +59,7 @@ def test_show_all_kinds() -> None:
     assert "[sft]" in shown
     assert set(json.loads(simia("config", "show", "--json").stdout)) == {
         "generate",
+        "tasks",
         "sft",
         "rl",
         "eval",

@@ -35,6 +35,8 @@ def test_what_was_asked_for_is_read_as_it_is() -> None:
     ("text", "slip"),
     [
         ("Here it is:\n```json\n" + json.dumps({"messages": WIRE}) + "\n```", "slips in the JSON"),
+        (json.dumps({"messages": WIRE})[:-1] + ",,", "slips in the JSON"),
+        (json.dumps({"messages": WIRE})[:-2] + ", ]}", "slips in the JSON"),
         (json.dumps(WIRE), "a bare list instead of an object"),
         (
             written(function={"name": "get_order", "arguments": {"order_id": "W1234"}}),
@@ -122,6 +124,10 @@ def test_turns_in_sharegpts_form_are_read() -> None:
         '{"messages": [{"role": "robot", "content": "Hi"}]}',
         '{"messages": [{"role": "assistant", "tool_calls": [{"id": "c"}]}]}',
         "HUMAN: Hi\nFUNCTION_CALL: look it up",
+        # What is cut off may still read as something whole.
+        json.dumps({"messages": WIRE})[:-2],
+        json.dumps({"messages": WIRE})[:-40],
+        json.dumps({"messages": WIRE[:2]})[:-2] + ', {"role": "tool", "content": "{\\"a\\"',
     ],
 )
 def test_what_is_no_conversation_is_said_to_be_none(text: str) -> None:
@@ -130,8 +136,10 @@ def test_what_is_no_conversation_is_said_to_be_none(text: str) -> None:
 
 
 PIECES = st.sampled_from(
-    ["HUMAN: ", "ASSISTANT: ", "FUNCTION_CALL: ", "OBSERVATION: ", "{", "}", "[", "]", '"', "\n"]
-    + ['"role"', '"messages"', ":", ",", "<think>", "</think>", '"name"', '"tool_calls"', "x"]
+    [
+        *("HUMAN: ", "ASSISTANT: ", "FUNCTION_CALL: ", "OBSERVATION: ", "<think>", "</think>", "x"),
+        *('"role"', '"messages"', '"name"', '"tool_calls"', *'{}[]":,\n'),
+    ]
 )
 
 

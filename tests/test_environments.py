@@ -1,12 +1,14 @@
 """Environments and seeds as files: what is right is read, what is wrong is named."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from simia_async.environments import Environment, Seed, load_environment, load_seeds
+from simia_async.environments.environment import library_names
 from simia_async.environments.seeds import (
     STOP_MARK,
     called_tools,
@@ -16,7 +18,8 @@ from simia_async.environments.seeds import (
 from simia_async.errors import UsageError
 from simia_async.messages import ToolCall
 
-TAU2_AIRLINE = Path(__file__).parents[2] / "shared" / "data" / "tau2" / "airline"
+DATA = Path(__file__).parents[2] / "shared" / "data"
+TAU2_AIRLINE = DATA / "tau2" / "airline"
 """A directory as users have them: policy and tools, no `environment.toml`, and no `think`."""
 
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
@@ -56,7 +59,7 @@ def misfits(environment: Environment, seeds: list[Seed]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", ["mini-retail", "airline"])
+@pytest.mark.parametrize("name", library_names())
 def test_every_environment_of_the_library_is_sound(name: str) -> None:
     environment = load_environment(name)
     assert environment.name == name
@@ -94,8 +97,24 @@ def test_a_tool_without_parameters_takes_any_object(directory: Path) -> None:
     [
         ("policy.md", None, "No such file"),
         ("policy.md", b"\xff", "is not UTF-8 text"),
+        ("policy.md", b" \n", "is empty; expected the policy"),
         ("tools.json", None, "No such file"),
-        ("tools.json", b"[{", "expected a JSON list of tool schemas"),
+        ("tools.json", b"[{", "expected a JSON list of tool schemas: line 1, column 3"),
+        ("tools.json", b"[\n {},,\n]", "line 2, column 5"),
+        ("tools.json", b"", "expected a JSON list of tool schemas: it is empty"),
+        ("tools.json", b"[" * 100_000, "nested too deeply"),
+        ("tools.json", b"[NaN]", "JSON is malformed: invalid character"),
+        ("tools.json", b"\xff", "is not UTF-8 text"),
+        (
+            "tools.json",
+            b'[{"function": {"name": "f"}}, {"function": {"name": "f"}}]',
+            "tool 'f' is declared twice",
+        ),
+        (
+            "tools.json",
+            b'[{"function": {"name": "f", "parameters": []}}]',
+            "tool 'f': `parameters` is no JSON Schema: expected an object",
+        ),
         ("tools.json", b"{}", "expected a JSON list of tool schemas"),
         ("tools.json", b"[{}]", "tool 0: no `function.name`"),
         ("tools.json", b'[{"function": {"name": 3}}]', "tool 0: no `function.name`"),
@@ -105,6 +124,8 @@ def test_a_tool_without_parameters_takes_any_object(directory: Path) -> None:
             "tool 'f': `parameters` is no JSON Schema: 'strnig'",
         ),
         ("environment.toml", b"name = ", "Invalid value"),
+        ("environment.toml", b"name = ' '", "`name` is empty"),
+        ("environment.toml", b'ending_tools = ["fly"]', "`ending_tools` names 'fly'"),
         ("environment.toml", b"ending_tool = []", "unknown field `ending_tool`"),
         ("environment.toml", b"ending_tools = 1", r"Expected `array`.*ending_tools"),
     ],
@@ -167,10 +188,8 @@ def test_both_shapes_may_stand_in_one_file(tmp_path: Path) -> None:
         (line(messages=HELLO) + '\n{"messages"', "line 2: Input data was truncated"),
         (line(messages=[{"content": "Hello"}]), r"line 1: .*`role`.*messages"),
         (line(messages=[{"role": "robot"}]), r"line 1: Invalid enum value 'robot'"),
-        (
-            line(conversations=HELLO),
-            "line 1: no conversation in which an agent speaks; expected `messages`",
-        ),
+        (line(messages=HELLO[:1]), "seeds:1: no conversation in which an agent speaks"),
+        (line(talk=HELLO), "line 1: no conversation; expected `messages`.*found `talk`"),
         ("\n \n", "holds no conversation"),
     ],
 )
@@ -239,3 +258,86 @@ def test_mini_retail_accepts_every_call_of_its_own_seeds() -> None:
     environment = load_environment("mini-retail")
     assert environment.seeds_file is not None
     assert misfits(environment, load_seeds(environment.seeds_file)) == []
+
+
+def test_the_few_shot_dialogues_are_incomplete_and_say_so() -> None:
+    airline, retail = (few_shot(name) for name in ("airline", "retail"))
+    assert (len(airline), len(retail)) == (19, 69)
+    untold = [
+        message
+        for seed in airline + retail
+        for message in seed.messages
+        if message.role == "assistant" and message.content is None
+    ]
+    assert len(untold) == 538
+    # In one of them the agent calls nothing, so nothing of it is missing.
+    assert [seed.id for seed in airline + retail if not seed.incomplete] == ["airline_few_shot:10"]
+    assert retail[0].incomplete == "4 of its tool calls are not told (`assistant: None`)"
+
+
+def few_shot(name: str) -> list[Seed]:
+    path = DATA / "tau_bench" / f"{name}_few_shot.jsonl"
+    if not path.exists():
+        pytest.skip(f"the real conversations are not beside this checkout ({path})")
+    return load_seeds(path)
+
+
+SHAREGPT = {
+    "conversations": [
+        {"from": "human", "value": "Where is my order?"},
+        {"from": "function_call", "value": '{"name": "track", "arguments": {"order_id": "W1"}}'},
+        {"from": "observation", "value": '{"status": "shipped"}'},
+        {"from": "gpt", "value": "It is on its way."},
+        {"from": "human", "value": "Thanks"},
+    ],
+    "tools": json.dumps([{"name": "track", "parameters": {"required": ["order_id"]}}]),
+    "system": "Be kind.",
+}
+"""The shape of APIGen-MT-5k."""
+
+
+def test_sharegpt_seeds_lose_system_message_and_last_word_as_others_do(tmp_path: Path) -> None:
+    path = tmp_path / "apigen.json"
+    path.write_text(json.dumps([SHAREGPT]))
+    [seed] = load_seeds(path)
+    assert [message.role for message in seed.messages] == ["user", "assistant", "tool", "assistant"]
+    assert called_tools([seed]) == {"track": 1}
+
+
+def test_a_seed_keeps_its_own_id_and_no_two_have_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "twice.jsonl"
+    path.write_text(f"{line(messages=HELLO, id='a')}\n" * 2 + line(messages=HELLO))
+    assert [seed.id for seed in load_seeds(path)] == ["a", "a~2", "twice:3"]
+
+
+def test_a_tool_that_the_seeds_file_declares_is_taken_as_it_does(
+    directory: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "apigen.jsonl"
+    path.write_text(json.dumps(SHAREGPT))
+    environment, seeds = load_environment(str(directory)), load_seeds(path)
+    said = r"`track` \(1 calls\).*--declare-tool track to take them as apigen.jsonl declares them"
+    with pytest.raises(UsageError, match=said):
+        declare_from_seeds(environment, seeds, [], path)
+    declared = declare_from_seeds(environment, seeds, ["track"], path)
+    assert declared.tools[1]["function"]["parameters"] == {"required": ["order_id"]}
+
+
+def test_a_declaration_in_the_seeds_that_is_no_schema_is_refused(
+    directory: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "apigen.jsonl"
+    tools = json.dumps([{"name": "track", "parameters": {"type": "strnig"}}])
+    path.write_text(json.dumps(SHAREGPT | {"tools": tools}))
+    environment, seeds = load_environment(str(directory)), load_seeds(path)
+    with pytest.raises(UsageError, match=r"apigen:1: `tools`: tool 'track'.*no JSON Schema"):
+        declare_from_seeds(environment, seeds, ["track"], path)
+
+
+def test_five_thousand_seeds_take_seconds(tmp_path: Path, airline_seeds: Path) -> None:
+    lines = [text + "\n" for text in airline_seeds.read_text().splitlines()]
+    path = tmp_path / "many.jsonl"
+    path.write_text("".join(lines * 50))
+    before = time.process_time()
+    assert len(load_seeds(path)) == 5000
+    assert time.process_time() - before < 10

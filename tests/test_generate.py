@@ -32,14 +32,19 @@ async def test_everything_defaulted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         kept = list(reader.trajectories(status=TrajectoryStatus.KEPT))
         assert len(kept) == 64
         assert all(reader.turns(trajectory.id) for trajectory in kept)
-        assert sum(call.status == "ok" for call in reader.calls()) == result.simulated
+        assert Counter(call.role for call in reader.calls()) == {
+            "author": result.simulated,
+            "reviewer": result.seeds_read,
+        }
 
 
 async def test_the_real_conversations_are_the_input(tmp_path: Path, airline_seeds: Path) -> None:
     result = await simia_async.generate(
         run=tmp_path / "air.db", environment="airline", seeds=str(airline_seeds), n=200
     )
-    assert (result.seeds_read, result.seeds_used) == (100, 31)
+    assert (result.seeds_read, result.seeds_used) == (100, 29)
+    # 69 failed their task; two succeeded with a card that the agent had made up.
+    assert dict(result.seeds_rejected) == {"reward": 69, "unsound": 2}
     assert result.kept == 200
     assert result.simulated - result.kept == result.rejected.total()
 
@@ -53,6 +58,7 @@ async def test_failed_conversations_are_seeds_only_on_request(
         seeds=str(airline_seeds),
         n=10,
         keep_failed=True,
+        prefilter=False,
     )
     assert result.seeds_used == 100
 
@@ -102,7 +108,7 @@ def ended(reader: Reader) -> list[int]:
 def test_a_killed_run_goes_on_and_loses_nothing(tmp_path: Path) -> None:
     run = tmp_path / "g.db"
     command = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
-    command += ["generate", "-n", "1500", "--run", str(run)]
+    command += ["generate", "-n", "1500", "--no-prefilter", "--run", str(run)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     before: list[int] = []
     while len(before) < 50:
@@ -143,7 +149,7 @@ async def generate_with(handler, run: Path, **limits):
     try:
         url = f"http://127.0.0.1:{server.port}/v1"
         simulator = Endpoint(base_url=url, model="gpt-5", **limits)
-        config = GenerateConfig(n=8, simulator=simulator)
+        config = GenerateConfig(n=8, prefilter=False, simulator=simulator)
         return await run_generate(config, run, report=print)
     finally:
         await server.close()

@@ -197,3 +197,17 @@ async def test_timers_are_not_set_for_each_who_waits(monkeypatch: pytest.MonkeyP
     subject.leave(running, OK)
     assert subject.statistics().waiting == 0
     assert timers() == 0
+
+
+@pytest.mark.both_loops
+async def test_what_is_due_at_once_does_not_stop_the_timer_from_being_set_anew() -> None:
+    subject = governor(max_in_flight=8, requests_per_minute=60_000.0)
+    outcomes = [OK, Outcome("rate_limited", retry_after_s=0.001), OK, DOWN]
+
+    async def call(number: int) -> None:
+        ticket = await enter(subject)
+        await asyncio.sleep(0.0005 * (number % 3))
+        subject.leave(ticket, outcomes[number % len(outcomes)])
+
+    await asyncio.gather(*map(call, range(300)))
+    assert (subject.statistics().in_flight, subject.statistics().waiting) == (0, 0)

@@ -34,10 +34,9 @@ from simia_async.errors import BadReply, RateLimited, UsageError
 from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.rendering.tool_calls import parse_reply
 from simia_async.simulation import answer_in_code, apply_ops
+from simia_async.simulation.drafts import read_draft
 from simia_async.simulation.prompts import compose
-from simia_async.simulation.replies import Draft
-from simia_async.simulation.simulator import _read
-from simia_async.synthesis.export import export_jsonl
+from simia_async.synthesis.export import export
 from simia_async.synthesis.rules import fingerprint
 
 OK = {"text": '{"choices": [{"message": {"role": "assistant", "content": "Hi."}}]}'}
@@ -217,7 +216,7 @@ async def test_an_export_into_a_file_as_if_it_were_a_folder(tmp_path):
         )
     (tmp_path / "file").touch()
     with pytest.raises(UsageError):
-        export_jsonl(tmp_path / "r.db", tmp_path / "file" / "o.jsonl")
+        export(tmp_path / "r.db", tmp_path / "file" / "out")
 
 
 def environment(tmp_path, parameters):
@@ -236,7 +235,7 @@ def test_a_reference_that_leads_nowhere_is_told_when_loading(tmp_path, ref):
 
 def test_half_a_surrogate_does_not_end_the_run():
     try:
-        draft = _read('Sure: {"messages": [{"role": "user", "content": "\\ud83d"}]}', Draft)
+        draft = read_draft('Sure: {"messages": [{"role": "user", "content": "\\ud83d"}]}')
     except msgspec.ValidationError:
         return
     fingerprint(draft.messages)

@@ -33,7 +33,8 @@ async def test_what_a_run_writes_of_itself_is_read_back(tmp_path: Path) -> None:
     run = tmp_path / "g.db"
     async with ScriptedServer() as server:
         simulator = Endpoint(base_url=server.base_url, model="world", api_key_env="")
-        result = await run_generate(GenerateConfig(n=10, simulator=simulator), run, report=print)
+        config = GenerateConfig(n=10, prefilter=False, simulator=simulator)
+        result = await run_generate(config, run, report=print)
     told = samples(run)
     assert set(told) == {"simulator", "spending", "writer"}
     governor = msgspec.convert(told["simulator"], GovernorStatistics)

@@ -21,7 +21,14 @@ from simia_async.environments import Check, Environment, load_environment, load_
 from simia_async.errors import BadReply
 from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.rendering.tool_calls import parse_reply
-from simia_async.simulation import Simulator, UserReply, answer_in_code, apply_ops, check_exactly
+from simia_async.simulation import (
+    Simulator,
+    UserReply,
+    Wishes,
+    answer_in_code,
+    apply_ops,
+    check_exactly,
+)
 from simia_async.simulation.prompts import Tag, compose, read_sections
 from simia_async.simulation.replies import Draft, ToolReply
 
@@ -146,7 +153,7 @@ async def test_each_role_is_told_what_it_needs_and_no_more(
     assert user["task"].keys() == {"scenario"}
     assert tool.keys() == {"environment", "tools", "state", "history"}
     assert judge.keys() == {"environment", "task", "state", "history"}
-    assert judge["task"].keys() == {"scenario", "check"}
+    assert judge["task"].keys() == {"scenario", "goal", "rubric", "check"}
     assert judge["environment"]["policy"] == MINI_RETAIL.policy
 
 
@@ -166,7 +173,7 @@ async def test_the_scripted_simulator_plays_every_role_through_the_same_prompts(
             judged = await simulator.judge(TASK, TASK.initial_state, history, ledger, 1)
             assert MINI_RETAIL.seeds_file is not None
             seed = load_seeds(MINI_RETAIL.seeds_file)[0]
-            draft = await simulator.author(seed, 1, ledger, 1)
+            draft = await simulator.author(seed, Wishes(), 1, ledger, 1)
     assert said == UserReply(TASK.scenario.utterances[0].text, done=False)
     assert seen == ToolReply(TASK.initial_state["orders"][order_id])
     assert (judged.reward, judged.criteria["finished"]) == (0.0, False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -236,6 +237,23 @@ async def test_generate_stops_before_the_limit_and_goes_on_with_a_higher_one(
     assert check(run).problems == []
 
 
+async def test_the_pre_filter_is_part_of_the_budget(tmp_path: Path) -> None:
+    run = tmp_path / "g.db"
+    async with ScriptedServer() as server:
+        # Enough for about half of the 24 reviews.
+        config = GenerateConfig(n=40, simulator=priced(server), budget=Budget(max_cost_usd=0.012))
+        result = await run_generate(config, run, report=print)
+        assert 0.006 < result.spending.spent_usd <= 0.012
+        assert (result.budget_spent, result.kept) == (True, 0)
+        assert 0 < result.seeds_used < 24
+        more = msgspec.structs.replace(config, budget=Budget(max_cost_usd=1.0))
+        result = await run_generate(more, run, report=print)
+        assert (result.budget_spent, result.kept, result.seeds_used) == (False, 40, 24)
+        with Reader(run) as reader:
+            roles = [call.role for call in reader.calls()]
+        assert roles.count("reviewer") == 24
+
+
 async def simia(*arguments: str) -> tuple[int, str, str]:
     done = await anyio.run_process([*SIMIA, *arguments], check=False)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -248,6 +266,7 @@ async def test_the_command_line_says_that_the_budget_is_spent_and_what_things_co
     async with ScriptedServer() as server:
         endpoint = ["--base-url", server.base_url, "--simulator-model", "world"]
         endpoint += ["--api-key-env", "", "--usd-in", "1", "--usd-out", "5", "--run", str(run)]
+        endpoint += ["--no-prefilter"]
         code, _, error = await simia("generate", *endpoint, "-n", "30", "--max-cost-usd", "0.02")
         assert code == 1, error
         with Reader(run) as reader:

@@ -46,7 +46,10 @@ def answer(prompt: str, request_seed: int) -> Answer:
     match role:
         case "author":
             seed = _section(sections, "seed", list[Message])
-            return Draft(retell(seed, request_seed, scripted_world=world is not None))
+            wishes = sections.get("task") if isinstance(sections.get("task"), dict) else None
+            return Draft(
+                retell(seed, request_seed, scripted_world=world is not None, wishes=wishes)
+            )
         case "reviewer":
             return review(_section(sections, "seed", SeedToReview))
         case "task_author":

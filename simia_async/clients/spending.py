@@ -34,6 +34,14 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
         return Amount(max(self.usd, other.usd), max(self.tokens, other.tokens))
 
 
+class _Known(msgspec.Struct):
+    """What was seen of the cost of units."""
+
+    dearest: Amount = Amount()
+    blind: bool = True
+    """Whether none has ended yet that cost anything."""
+
+
 class Earlier(msgspec.Struct, frozen=True):
     """What earlier sessions of a run have spent."""
 
@@ -111,8 +119,8 @@ class Spending:
         """Part of it: by units that have ended."""
         self._prepared = Amount()
         """Part of that: by preparatory units."""
-        self._dearest = Amount()
-        self._blind = True
+        self._known = {False: _Known(), True: _Known()}
+        """Of units, and of preparatory ones, which say nothing of the others."""
         self._priced = False
         self._done = self._lost = 0
         self._under_way: set[Unit] = set()
@@ -143,7 +151,8 @@ class Spending:
         unit = _current.get()
         if unit is not None and unit in self._under_way:
             unit.spent += amount
-            self._dearest = self._dearest.at_least(unit.spent)
+            known = self._known[unit.preparatory]
+            known.dearest = known.dearest.at_least(unit.spent)
         else:
             self._ended += amount
 
@@ -152,20 +161,26 @@ class Spending:
         self._spent += earlier.spent
         self._ended += earlier.spent
         self._prepared += earlier.prepared
-        self._dearest = self._dearest.at_least(earlier.dearest)
-        self._blind = not self._dearest.tokens
+        known = self._known[False]
+        known.dearest = known.dearest.at_least(earlier.dearest)
+        known.blind = not known.dearest.tokens
         self._priced = self._priced or earlier.priced
         self._done += earlier.units
         self._lost += earlier.lost
 
-    def allows_another(self) -> bool:
+    def allows_another(self, *, preparatory: bool = False) -> bool:
         """Whether one more unit may begin."""
         if not self._is_limited:
             return True
-        if self._blind and self.active >= _BLIND:
+        known = self._known[preparatory]
+        if known.blind and self.active >= _BLIND:
             return False
+        dearest = known.dearest
+        if known.blind:
+            # The other kind is a better guess than nothing.
+            dearest = dearest.at_least(self._known[not preparatory].dearest)
         ahead = _MARGIN * (self.active + 1)
-        after = self._ended + self._dearest * (self._lost + ahead)
+        after = self._ended + dearest * (self._lost + ahead)
         return _within(after.usd, self._budget.max_cost_usd) and _within(
             after.tokens, self._budget.max_tokens
         )
@@ -173,7 +188,8 @@ class Spending:
     def begin(self, *, preparatory: bool = False) -> Unit:
         """A unit begins: counted from now on, and ended by its `with`.
 
-        One that is preparatory says nothing of what the others will cost.
+        One that is preparatory says nothing of what the others will cost. Those under way at one
+        time are of one kind.
         """
         unit = Unit(self, preparatory=preparatory)
         self._under_way.add(unit)
@@ -187,13 +203,14 @@ class Spending:
             self._prepared += unit.spent
         else:
             self._done += 1
-        self._blind = self._blind and not unit.spent.tokens
+        known = self._known[unit.preparatory]
+        known.blind = known.blind and not unit.spent.tokens
 
     def statistics(self, units_left: float | None = None) -> SpendingStatistics:
         """Where it stands, and where it will if `units_left` more end that cost as much as the
         mean of the others.
         """
-        lost = self._dearest * self._lost
+        lost = self._known[False].dearest * self._lost
         spent = self._spent + lost
         projected = None
         if units_left is not None and self._done:

@@ -76,9 +76,5 @@ def _task_warnings(path: Path | None, tasks: list[Task]) -> list[str]:
     bare = [task.id for task in tasks if task.check is None and not task.rubric]
     if not bare:
         return []
-    return [f"{path}: {_some(bare)} without `check` and `rubric`: the judge has only the goal"]
-
-
-def _some(ids: list[str]) -> str:
-    more = ", …" if ids[5:] else ""
-    return f"{len(ids)} tasks ({', '.join(ids[:5])}{more})"
+    shown = ", ".join(bare[:5]) + (f" and {len(bare) - 5} more" if bare[5:] else "")
+    return [f"{path}: neither `check` nor `rubric`, so that the judge has only the goal: {shown}"]

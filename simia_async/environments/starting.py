@@ -39,5 +39,6 @@ def _refuse_occupied(directory: Path) -> None:
         raise UsageError(
             f"{directory}: is not empty; name a directory that is empty or not there yet"
         )
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory}: is a file; name a directory that is not there yet")
+    for place in (directory, *directory.parents):
+        if place.exists() and not place.is_dir():
+            raise UsageError(f"{place}: is a file; name a directory that is not there yet")

@@ -26,10 +26,11 @@ def read_state(directory: Path, report: Report) -> tuple[State | None, State | N
         schema = None
     path = state_path(directory)
     state = _read_object(path, "the state, a JSON object", report) if path else None
-    if state is not None and schema is not None:
-        for misfit in misfits(state, schema):
-            report(f"{path}: {misfit}; {SCHEMA_FILE} does not allow it")
-    return state, schema
+    wrong = list(misfits(state, schema)) if state is not None and schema is not None else []
+    for misfit in wrong:
+        report(f"{path}: {misfit}; {SCHEMA_FILE} does not allow it")
+    # Without the schema, what is wrong with this state is not told again of every task.
+    return state, None if wrong else schema
 
 
 def state_path(directory: Path) -> Path | None:

@@ -10,7 +10,9 @@ from simia_async.formats.refusals import NotReadable, NotWritable
 
 T = TypeVar("T")
 
-_HALF_A_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+_HALF_A_PAIR = re.compile(
+    r"\\u[dD][89abAB]\w\w(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]\w\w)\\u[dD][c-fC-F]\w\w"
+)
 
 
 def spaced(value: Any, indent: int | None = None) -> str:
@@ -29,16 +31,17 @@ def compact(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def decode(text: str | bytes, kind: type[T]) -> T:
-    """Raises `NotReadable`, where msgspec, Unicode or the depth of nesting says no."""
+def decode(text: str | bytes, kind: type[T], what: str = "") -> T:
+    """Raises `NotReadable`, beginning with `what`, for what is no JSON of this kind."""
+    named = f"{what}: " if what else ""
     try:
         return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
-        raise NotReadable(f"{error}{_note(text)}") from error
+        raise NotReadable(f"{named}{error}{_note(text)}") from error
     except UnicodeError as error:
-        raise NotReadable(f"is not UTF-8 text: {error}") from error
+        raise NotReadable(f"{named}is not UTF-8 text: {error}") from error
     except RecursionError as error:
-        raise NotReadable("is nested too deep") from error
+        raise NotReadable(f"{named}is nested too deep") from error
 
 
 def convert(value: Any, kind: type[T]) -> T:
@@ -55,4 +58,4 @@ def _note(text: str | bytes) -> str:
     """The decoder calls half of a surrogate pair a truncated input."""
     shown = text if isinstance(text, str) else text.decode(errors="replace")
     found = _HALF_A_PAIR.search(shown)
-    return f" (perhaps for `{found[0]}…`, half of a surrogate pair)" if found else ""
+    return f" (perhaps for `{found[0]}`, half of a surrogate pair)" if found else ""

@@ -70,6 +70,8 @@ def written_soundly(
         raise NotWritable(f"{name_of(meant)}: its text looks like markup: {error}") from error
     if found == meant:
         return line
+    if found.messages == meant.messages:
+        raise NotWritable(f"{name_of(meant)}: its tools would be read as others")
     at = _first_difference(found.messages, meant.messages)
     raise NotWritable(
         f"{name_of(meant)}: message {at}: its text looks like markup, and would be read so"

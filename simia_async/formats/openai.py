@@ -48,7 +48,7 @@ def read(line: dict[str, Any]) -> Conversation:
     tools = parsed.tools or []
     return Conversation(
         [_message(message) for message in parsed.messages],
-        decode(tools, list[ToolSchema]) if isinstance(tools, str) else tools,
+        decode(tools, list[ToolSchema], "`tools`") if isinstance(tools, str) else tools,
         str(parsed.id),
         parsed.reward,
         parsed.incomplete,

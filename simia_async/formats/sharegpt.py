@@ -136,13 +136,17 @@ def _add(transcript: Transcript, turn: _Turn) -> None:
         transcript.call(as_thought(match[1]) if match else None, calls)
     elif speaker == "observation":
         several = transcript.open_calls > 1
-        transcript.observe(decode(turn.value, list[str]) if several else [turn.value])
+        transcript.observe(
+            decode(turn.value, list[str], "observations of several calls")
+            if several
+            else [turn.value]
+        )
     else:
         transcript.say(speaker, turn.value)
 
 
 def _read_calls(text: str) -> list[FunctionCall]:
-    calls = decode(text, _LooseCall | list[_LooseCall])  # type: ignore[arg-type]
+    calls = decode(text, _LooseCall | list[_LooseCall], "its calls")  # type: ignore[arg-type]
     listed = calls if isinstance(calls, list) else [calls]
     if not listed:
         raise NotReadable("an empty list of calls")
@@ -155,7 +159,7 @@ def _arguments(written: dict[str, Any] | str) -> str:
 
 def _read_tools(written: str | list[dict[str, Any]] | None) -> list[ToolSchema]:
     if isinstance(written, str):
-        written = decode(written, list[dict[str, Any]]) if written.strip() else []
+        written = decode(written, list[dict[str, Any]], "`tools`") if written.strip() else []
     return [_whole(tool) for tool in written or ()]
 
 
@@ -166,4 +170,4 @@ def _bare(tool: ToolSchema) -> dict[str, Any]:
 
 
 def _whole(tool: dict[str, Any]) -> ToolSchema:
-    return tool if "function" in tool else {"type": "function", "function": tool}
+    return {"type": "function", "function": tool} if "name" in tool else tool

@@ -13,7 +13,7 @@ from simia_store import CallRecord, Reader, SeedRecord, SeedStatus, Store
 from simia_async.clients import ChatClient
 from simia_async.config import Endpoint, SeedsConfig
 from simia_async.environments import Seed
-from simia_async.errors import BudgetSpent, EndpointError, UsageError
+from simia_async.errors import BadReply, BudgetSpent, EndpointError, UsageError
 from simia_async.messages import Message
 from simia_async.runs.lost import lost_call
 from simia_async.runs.material import Material
@@ -21,7 +21,7 @@ from simia_async.runs.outage import OutageWatch
 from simia_async.runs.spending import run_within
 from simia_async.simulation import Review, Simulator
 from simia_async.simulation.prompts import prompt_record
-from simia_async.synthesis.rules import apply_rules
+from simia_async.synthesis.prefilter import prefilter
 
 UNREVIEWED = "unreviewed"
 """Cause of a seed that the reviewer failed at; it is asked again when the run goes on."""
@@ -69,6 +69,8 @@ def _complain(unused: Iterable[SeedRecord]) -> NoReturn:
     seeds = list(unused)
     if any(seed.status == SeedStatus.WAITING for seed in seeds):
         raise BudgetSpent("the budget was spent before a seed had passed the pre-filter")
+    if all(seed.cause == UNREVIEWED for seed in seeds):
+        raise BadReply(f"the pre-filter failed at every seed; the last: {seeds[-1].reason}")
     causes = ", ".join(f"{n} {cause}" for cause, n in Counter(s.cause for s in seeds).items())
     raise UsageError(
         f"none of {len(seeds)} seeds can be used: {causes}. {seeds[0].id}: {seeds[0].reason}"
@@ -183,32 +185,16 @@ class _Review:
         self._on_reviewed(reviewed)
 
     def _judge(self, seed: Seed, review: Review) -> SeedRecord:
-        """The verdict. What was reconstructed has to be as sound as what is simulated."""
-        verdict: dict[str, Any] = msgspec.structs.asdict(review)
-        del verdict["messages"]
-        if review.messages and not (review.complete and seed.incomplete is None):
-            sound = apply_rules(review.messages, self._material.environment)
-            if sound.rejected_by is None and review.logical and review.well_formed:
-                whole = msgspec.structs.replace(seed, messages=sound.messages)
-                detail = {**verdict, _RECONSTRUCTED: True}
-                return _record(whole, SeedStatus.USED, None, review.reason, detail)
-            verdict["reconstruction"] = f"{sound.rejected_by}: {sound.reason}"
-        cause = _cause(seed, review)
-        status = SeedStatus.REJECTED if cause else SeedStatus.USED
-        reason = review.reason or seed.incomplete
-        return _record(seed, status, cause, reason, verdict)
+        verdict = prefilter(seed, review, self._material.environment)
+        status = SeedStatus.USED if verdict.cause is None else SeedStatus.REJECTED
+        if verdict.reconstructed is not None:
+            seed = msgspec.structs.replace(seed, messages=verdict.reconstructed)
+            verdict.detail[_RECONSTRUCTED] = True
+        return _record(seed, status, verdict.cause, verdict.reason, verdict.detail)
 
     async def _keep(self, *records: SeedRecord) -> None:
         self._known |= {record.id: record for record in records}
         await self._store.append(*records)
-
-
-def _cause(seed: Seed, review: Review) -> str | None:
-    if seed.incomplete is not None or not review.complete:
-        return "incomplete"
-    if not review.logical:
-        return "illogical"
-    return None if review.well_formed else "malformed"
 
 
 def _unreviewed(seed: Seed) -> SeedRecord:

@@ -41,7 +41,6 @@ def earlier_spending(path: Path) -> Earlier:
             amount = _amount(call)
             if call.trajectory_id is None:
                 prepared += amount
-                dearest = dearest.at_least(amount)
             else:
                 units[call.trajectory_id] = units.get(call.trajectory_id, Amount()) + amount
     spent = prepared
@@ -90,7 +89,9 @@ async def run_within(
     remaining = iter(units)
     async with anyio.create_task_group() as group:
         while True:
-            while not (has_room(spending.active) and spending.allows_another()):
+            while not (
+                has_room(spending.active) and spending.allows_another(preparatory=preparatory)
+            ):
                 if not spending.active:
                     return begun
                 await ended.wait()

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-import json_repair
 import msgspec
 
 from simia_async.messages import FunctionCall, Message, ToolCall
+from simia_async.simulation.loose_json import some_json, whole_json
 from simia_async.simulation.replies import Draft
 
 _MARK = re.compile(
@@ -45,24 +45,7 @@ def read_draft(text: str) -> Draft:
     marks = list(_MARK.finditer(text))
     if marks and not text.lstrip().startswith(("{", "[", "```")):
         return Draft(_read_text(text, marks), ["HUMAN:/ASSISTANT: text instead of JSON"])
-    return _Reading().draft(decode_loosely(text))
-
-
-def decode_loosely(text: str) -> Any:
-    """JSON with prose around it and small slips in it forgiven.
-
-    Raises `msgspec.ValidationError` for what could not be stored.
-    """
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:
-        repaired: Any = json_repair.loads(text)
-        msgspec.json.encode(repaired)
-    except (UnicodeError, RecursionError) as error:
-        raise msgspec.ValidationError(f"not text that can be stored: {error}") from error
-    return repaired
+    return _Reading().draft(whole_json(text))
 
 
 class _Reading:
@@ -164,7 +147,7 @@ def read_call_text(text: str, next_id: Callable[[], str]) -> tuple[list[ToolCall
     before them. Raises `msgspec.ValidationError` if they cannot be read.
     """
     thought = _THOUGHT.match(text)
-    written = decode_loosely(text[thought.end() :] if thought else text)
+    written = some_json(text[thought.end() :] if thought else text)
     calls = []
     for one in written if isinstance(written, list) else [written]:
         if not isinstance(one, dict) or not isinstance(one.get("name"), str):

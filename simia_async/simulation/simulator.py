@@ -11,7 +11,8 @@ from simia_async.clients import ChatClient, Spending
 from simia_async.environments import Environment, Seed, Task
 from simia_async.errors import BadReply
 from simia_async.messages import Message
-from simia_async.simulation.drafts import decode_loosely, read_draft
+from simia_async.simulation.drafts import read_draft
+from simia_async.simulation.loose_json import some_json
 from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
 from simia_async.simulation.replies import (
     Draft,
@@ -193,4 +194,4 @@ def _read(expected: type[Reply], text: str) -> Reply:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, RecursionError):
-        return msgspec.convert(decode_loosely(text), expected)
+        return msgspec.convert(some_json(text), expected)

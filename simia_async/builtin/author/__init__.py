@@ -84,8 +84,8 @@ def _reworded(message: Message, before: Sequence[Message], wording: Wording) -> 
         case "user":
             content = wording.of_user(message.content, opening=opening)
         case "assistant" if not message.tool_calls:
-            after_call = before[-1].role == "tool" if before else False
-            content = wording.of_agent(message.content, opening=opening, after_call=after_call)
+            last = before[-1] if before else None
+            content = wording.of_agent(message.content, opening=opening, before=last)
         case _:
             return message
     return msgspec.structs.replace(message, content=content)

@@ -1,7 +1,8 @@
 """What is said in support conversations, and how else it can be said.
 
 The phrases of a group can stand for one another. One that begins with a small letter is also found
-with a capital one, and then replaced by one with a capital.
+with a capital one, and then replaced by one with a capital. Every phrase of a group is looked for:
+one so short that it also has another use does not belong here.
 """
 
 COMMON = (
@@ -29,10 +30,10 @@ OF_USERS = (
     ("I don't remember", "I can't remember", "I can't recall", "I do not remember"),
     ("I'm looking to", "I'm trying to", "I want to", "I'm hoping to"),
     ("I think I'll", "I guess I'll", "I'll probably"),
-    ("I'll get back to you", "I'll come back to you", "I will be in touch"),
+    ("I'll get back to you", "I'll come back to you"),
     ("I thought", "I was under the impression", "I had assumed"),
     ("I'm willing to", "I am willing to", "I'm ready to"),
-    ("with me right now", "at hand right now", "in front of me right now", "to hand"),
+    ("with me right now", "at hand right now", "in front of me right now"),
     ("my user ID is", "my ID is", "the user ID is", "the ID on my account is"),
     ("my reservation ID is", "the reservation ID is", "the reservation number is"),
     (
@@ -48,7 +49,7 @@ OF_USERS = (
         "Who can help me with that?",
     ),
     ("could you please", "can you please", "would you please", "could you kindly"),
-    ("can you check", "could you check", "would you mind checking", "can you have a look"),
+    ("can you check", "could you check", "would you mind checking"),
     ("can you confirm", "could you confirm", "would you confirm"),
     ("could you let me know", "can you tell me", "could you tell me", "can you let me know"),
     ("can you", "could you"),
@@ -58,7 +59,6 @@ OF_USERS = (
     ("is there someone else I can", "is there anyone else I can", "is there another person I can"),
     ("please proceed with", "please go ahead with", "please carry on with"),
     ("Yes, please proceed.", "Yes, please go ahead.", "Yes, please do.", "Yes, go ahead, please."),
-    ("please go ahead and", "please"),
     ("please transfer me", "please put me through", "please connect me"),
     ("That sounds good.", "That works for me.", "That's fine with me.", "Sounds good."),
     ("That works for me", "That suits me", "That's good for me"),
@@ -68,7 +68,7 @@ OF_USERS = (
     ("I understand that", "I know that", "I get that", "I realize that"),
     ("I understand.", "I see.", "Understood.", "All right.", "Okay, I see."),
     ("I appreciate your help", "Thank you for your help", "Thanks for your help"),
-    ("Thanks for your understanding", "Thank you for understanding", "I appreciate it"),
+    ("Thanks for your understanding", "Thank you for understanding"),
     (
         "Thank you!",
         "Thanks!",
@@ -85,7 +85,7 @@ OF_USERS = (
     ("due to a change of plans", "because my plans have changed", "since my plans changed"),
     ("the reason is a change of plan", "the reason is that my plans changed"),
     ("a change of plans", "a change of plan", "a change in my plans"),
-    ("as soon as possible", "as quickly as possible", "soon"),
+    ("as soon as possible", "as quickly as possible"),
     ("How about", "What about", "Would you consider"),
     ("Unfortunately,", "Sadly,", "It's a pity, but"),
     ("Also,", "And", "On top of that,", "One more thing:"),
@@ -103,7 +103,6 @@ OF_USERS = (
     ("make an exception", "allow an exception"),
     ("some kind of", "some sort of"),
     ("I really appreciate", "I do appreciate", "I very much appreciate"),
-    ("look into", "check"),
 )
 
 OF_AGENTS = (
@@ -186,7 +185,7 @@ OF_AGENTS = (
     ("I'll proceed with", "I will proceed with", "I'll go ahead with", "I will go ahead with"),
     ("I'll be happy to", "I will be happy to", "I'll be glad to"),
     ("here are the details", "these are the details", "below are the details"),
-    ("here are", "these are", "below are"),
+    ("Here are", "Below are"),
     ("I found", "I have found", "I've found", "I can see"),
     ("It appears there", "It seems there", "It looks like there"),
     ("It appears that", "It seems that", "It looks as if"),
@@ -209,7 +208,7 @@ OF_AGENTS = (
     ("Therefore,", "For that reason,", "So,", "That is why"),
     ("Unfortunately,", "I'm sorry, but", "I'm afraid", "Regrettably,"),
     ("has been successfully", "was successfully", "has now been"),
-    ("the necessary changes", "the changes", "these changes"),
+    ("the necessary changes", "the required changes"),
     ("the following details:", "these details:"),
     ("please hold on for a moment.", "one moment, please.", "please give me a moment."),
     ("Thank you for your patience", "Thanks for your patience", "Thank you for bearing with me"),
@@ -226,7 +225,9 @@ OF_AGENTS = (
     ("To proceed with", "To go ahead with", "To continue with"),
     ("I need to", "I have to"),
     ("so I can", "so that I can"),
-    ("your upcoming flight", "your next flight", "the flight ahead of you"),
+    ("departing at", "leaving at", "with departure at"),
+    ("arriving at", "landing at", "with arrival at"),
+    ("your upcoming flight", "your next flight"),
 )
 
 LABELS = (
@@ -238,14 +239,12 @@ LABELS = (
     ("Cabin Class:", "Class:", "Cabin:", "Class of travel:"),
     ("Trip Type:", "Type of trip:", "Journey type:"),
     ("Reservation ID:", "Reservation:", "Reservation number:"),
-    ("Payment Method:", "Paid with:", "Payment:"),
+    ("Payment Method:", "Payment by:", "Payment:"),
     ("Flight Number:", "Flight no.:", "Number:"),
     ("Passenger:", "Traveler:", "Name of passenger:"),
     ("Passengers:", "Travelers:", "People on this booking:"),
     ("Insurance:", "Travel insurance:", "Insured:"),
     ("Baggage:", "Bags:", "Checked baggage:"),
     ("Total Cost:", "Total:", "In total:"),
-    ("departing at", "leaving at", "with departure at"),
-    ("arriving at", "landing at", "with arrival at"),
 )
-"""Of lists of facts: the same one throughout a conversation."""
+"""At the beginning of a fact in a list; the same one throughout a conversation."""

@@ -19,7 +19,7 @@ class Style(msgspec.Struct, frozen=True):
     greetings: Sequence[str]
     """One opens the first turn."""
     about_me: Sequence[str]
-    """One is added to the first turn."""
+    """One may be added to the first turn."""
     openers: Sequence[str]
     closers: Sequence[str]
     talkative: float
@@ -27,7 +27,7 @@ class Style(msgspec.Struct, frozen=True):
 
 
 STYLES = (
-    Style(("Hi, ", "Hello, ", "", "Hi there! "), ("",), ("Okay. ", "All right. "), (), 0.15),
+    Style(("Hi, ", "Hello, ", "", "Hi there! "), (), ("Okay. ", "All right. "), (), 0.15),
     Style(
         ("Good morning. ", "Good afternoon. ", "Hello, and thank you for taking my request. "),
         ("I would be grateful for your help.", "Thank you in advance.", "I hope that is possible."),
@@ -35,7 +35,7 @@ STYLES = (
         ("Thank you.", "I appreciate it.", "Thanks for your patience."),
         0.4,
     ),
-    Style(("", ""), ("",), (), (), 0.0),
+    Style(("",), (), (), (), 0.0),
     Style(
         ("Hey! ", "Hi there, hope you are well. ", "Hello hello! "),
         (
@@ -45,7 +45,7 @@ STYLES = (
             "I am not very good at these things, so bear with me.",
             "I am writing this over a cup of coffee.",
         ),
-        ("Oh, right. ", "Let me see. ", "Ah, good question. ", "Hmm, okay. "),
+        ("Oh, right. ", "Let me see. ", "Hmm, okay. ", "Ah, well. "),
         ("Sorry for going on like this.", "I hope that makes sense.", "That's all I can tell you."),
         0.5,
     ),
@@ -59,15 +59,16 @@ STYLES = (
     Style(
         ("Hello. ", "Excuse me. ", "Good day. "),
         ("This is my first time doing this.", "Please tell me if you need anything else."),
-        ("I think so. ", "If I understand correctly: ", "I hope this is right. "),
-        ("I hope that is correct.", "Tell me if something is missing."),
+        ("Let me think. ", "I hope I get this right. "),
+        ("I hope I explained that well.", "Sorry, this is all new to me."),
         0.3,
     ),
 )
 
-_AGENT_HELLOS = ("", "Hello! ", "Hi! ", "Welcome! ", "Thank you for contacting us. ", "Good day! ")
-_AFTER_LOOKING = ("Thank you for waiting. ", "All right. ", "I have checked. ", "Okay. ")
-_AFTER_LISTENING = ("Got it. ", "All right. ", "Okay. ", "I see. ", "Thanks for telling me. ")
+_AGENT_HELLOS = ("Hello! ", "Hi! ", "Welcome! ", "Thank you for contacting us. ", "Good day! ")
+_AFTER_LOOKING = ("Thank you for waiting. ", "All right. ", "Thanks for waiting. ", "Okay. ")
+_AFTER_A_QUESTION = ("All right. ", "Okay. ", "I see what you mean. ")
+_AFTER_A_STATEMENT = ("Got it. ", "All right. ", "Okay. ", "Thanks for telling me. ", "Noted. ")
 _HOW_OFTEN_AGENTS_ACKNOWLEDGE = 0.3
 _SMALL_TALK = 0.4
 _THANKS = (
@@ -97,13 +98,18 @@ _ACKNOWLEDGED = re.compile(
     r"I'm afraid|Regrettably|Sorry|Got it|Understood|However|Still|That|Actually|Well|Not a|"
     r"One moment|Please hold|Let's|Here it is)"
 )
+_SMALL_AFTER_COMMA = frozenset(
+    "My Can Could Is Are Please There We How What The This That It Would Let".split()
+)
+_STILL_ASKS = ("?", "confirm", "provide", "share", "give me")
 _PARTING = ("thank", "appreciate", "bye", " day", "welcome", "take care", "pleasure", "any time")
 
 
 class Phrasebook:
     """Finds phrases of several groups, and says them in another way."""
 
-    def __init__(self, *groups: Groups) -> None:
+    def __init__(self, *groups: Groups, after: str = r"(?<![\w'-])") -> None:
+        """`after`: a look-behind at what may stand before a phrase."""
         self._others: dict[str, Sequence[str]] = {}
         for group in (group for part in groups for group in part):
             self._enter(group)
@@ -115,7 +121,7 @@ class Phrasebook:
         # By first words, since most words of a text begin no phrase.
         words = sorted(by_word, key=len, reverse=True)
         parts = (f"{word}(?:{'|'.join(by_word[word])})" for word in words)
-        self._phrase = re.compile(rf"(?<![\w'])(?:{'|'.join(parts)})")
+        self._phrase = re.compile(rf"{after}(?:{'|'.join(parts)})")
 
     def _enter(self, group: Sequence[str]) -> None:
         for phrase in group:
@@ -141,7 +147,7 @@ class Phrasebook:
 
 _USERS_BOOK = Phrasebook(OF_USERS, COMMON)
 _AGENTS_BOOK = Phrasebook(OF_AGENTS, COMMON)
-_LABELS_BOOK = Phrasebook(LABELS)
+_LABELS_BOOK = Phrasebook(LABELS, after=r"(?<=\*\*|- )")
 
 
 class Wording:
@@ -156,6 +162,7 @@ class Wording:
             else STYLES[zlib.crc32(persona.encode(errors="replace")) % len(STYLES)]
         )
         self._labels: dict[str, str] = {}
+        self._said: set[str] = set()
 
     def of_user(self, text: str, *, opening: bool) -> str:
         """A turn of the user."""
@@ -163,51 +170,66 @@ class Wording:
             return text
         text = _USERS_BOOK.reword(self._rng, text)
         if opening:
-            plain = _GREETING.sub("", text)
-            about = self._rng.choice(self._style.about_me)
-            text = self._rng.choice(self._style.greetings) + _capitalised(plain)
-            return f"{text} {about}" if about and _is_finished(text) else text
+            return self._greeted(text)
         if _is_parting(text):
             return text
-        return self._closed(self._opened(text, self._style.openers, self._style.talkative))
+        text = self._opened(text, self._style.openers, self._style.talkative)
+        closer = self._unsaid(self._style.closers, self._style.talkative)
+        return f"{text} {closer}" if closer and _is_finished(text) else text
 
-    def of_agent(self, text: str, *, opening: bool, after_call: bool) -> str:
-        """A reply of the agent to the user."""
+    def of_agent(self, text: str, *, opening: bool, before: Message | None) -> str:
+        """A reply of the agent to the user; `before` is what was said or observed before it."""
         if not _is_prose(text):
             return text
         text = _LABELS_BOOK.relabel(self._labels, self._rng, _AGENTS_BOOK.reword(self._rng, text))
         if opening:
-            return text if _ACKNOWLEDGED.match(text) else self._rng.choice(_AGENT_HELLOS) + text
-        openers = _AFTER_LOOKING if after_call else _AFTER_LISTENING
+            return self._opened(text, _AGENT_HELLOS, 0.8)
+        heard = before.content or "" if before else ""
+        if before and before.role == "tool":
+            openers: Sequence[str] = _AFTER_LOOKING
+        elif _is_parting(heard):
+            openers = ()
+        else:
+            openers = _AFTER_A_QUESTION if heard.endswith("?") else _AFTER_A_STATEMENT
         return self._opened(text, openers, _HOW_OFTEN_AGENTS_ACKNOWLEDGE)
 
     def farewell(self, told: Sequence[Message]) -> list[Message]:
         """A word of thanks and its answer, where the conversation does not end with them yet, and
         nothing is left to decide.
         """
-        last = told[-1]
-        ended = (
-            last.role == "assistant" and not last.tool_calls and _is_finished(last.content or "")
-        )
-        if not ended or (last.content or "").rstrip().endswith("?"):
+        said = [message.content or "" for message in told[-2:]]
+        open_end = any(word in said[-1] for word in _STILL_ASKS) or not _is_finished(said[-1])
+        if open_end or told[-1].role != "assistant" or told[-1].tool_calls:
             return []
-        said = [m.content or "" for m in told[-2:]]
         if any(map(_is_parting, said)) or self._rng.random() >= _SMALL_TALK:
             return []
         thanks, goodbye = self._rng.choice(_THANKS), self._rng.choice(_GOODBYES)
         return [Message("user", thanks), Message("assistant", goodbye)]
 
-    def _opened(self, text: str, openers: Sequence[str], how_often: float) -> str:
-        if not openers or _ACKNOWLEDGED.match(text) or self._rng.random() >= how_often:
+    def _greeted(self, text: str) -> str:
+        plain = _GREETING.sub("", text)
+        if not plain:
             return text
-        opener = self._rng.choice(openers)
-        return opener + (text if opener.endswith((". ", "! ", ": ")) else _uncapitalised(text))
+        greeting = self._rng.choice(self._style.greetings)
+        about_me = self._unsaid(self._style.about_me, 0.8)
+        told = _joined(greeting, plain)
+        return f"{told} {about_me}" if about_me and _is_finished(told) else told
 
-    def _closed(self, text: str) -> str:
-        closers = self._style.closers
-        if not closers or not _is_finished(text) or self._rng.random() >= self._style.talkative:
+    def _opened(self, text: str, openers: Sequence[str], how_often: float) -> str:
+        if _ACKNOWLEDGED.match(text):
             return text
-        return f"{text} {self._rng.choice(closers)}"
+        return _joined(self._unsaid(openers, how_often), text)
+
+    def _unsaid(self, remarks: Sequence[str], how_often: float) -> str:
+        """One of the remarks, if there is one that was not made yet in this conversation; or
+        nothing.
+        """
+        left = [remark for remark in remarks if remark not in self._said]
+        if not left or self._rng.random() >= how_often:
+            return ""
+        remark = self._rng.choice(left)
+        self._said.add(remark)
+        return remark
 
 
 def _is_prose(text: str) -> bool:
@@ -225,9 +247,9 @@ def _is_finished(text: str) -> bool:
     return text.rstrip().endswith((".", "!", "?"))
 
 
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _uncapitalised(text: str) -> str:
-    return text if re.match(r"I\b|[A-Z]{2}|\W", text) else text[:1].lower() + text[1:]
+def _joined(before: str, text: str) -> str:
+    """`text` after a remark, with a small letter after a comma where that is surely right."""
+    text = text[:1].upper() + text[1:]
+    if before.endswith(", ") and text.split(maxsplit=1)[0] in _SMALL_AFTER_COMMA:
+        text = text[0].lower() + text[1:]
+    return before + text

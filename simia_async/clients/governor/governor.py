@@ -28,7 +28,9 @@ class Governor:
             tokens_per_minute=endpoint.tokens_per_minute,
         )
         self._waiters: dict[Ticket, asyncio.Future[None]] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings_at = 0.0
+        """When the timer does; uvloop's handles of what is due at once do not say."""
 
     @property
     def is_down(self) -> bool:
@@ -126,10 +128,11 @@ class Governor:
             if timer is not None and not self._waiters:
                 timer.cancel()
                 self._timer = None
-        elif timer is None or at < timer.when():
+        elif timer is None or at < self._rings_at:
             if timer is not None:
                 timer.cancel()
             self._timer = self._loop.call_at(at, self._ring)
+            self._rings_at = at
 
     def _ring(self) -> None:
         self._timer = None

@@ -35,13 +35,13 @@ from simia_async.synthesis.rules.verdict import (
 RULES: tuple[Rule, ...] = (
     not_too_long,
     storable_text,
+    known_tools,
     proper_end,
     no_leaked_prompt,
     think_tags,
     no_empty_turns,
     calls_are_answered,
     role_order,
-    known_tools,
     arguments_are_json,
     no_placeholders,
     arguments_fit_schema,
@@ -50,11 +50,12 @@ RULES: tuple[Rule, ...] = (
 )
 """In the order they are applied; each sees what the ones before left, and may rely on it.
 
-Length comes first, so that all that follows ends soon. The end is cut before anything is held
+Length comes first, so that all that follows ends soon. Tools are known by their names before the
+end, which may be that of an ending tool, is looked at; and the end is cut before anything is held
 against a last word that nobody answered. Thoughts go before turns are called empty. What is empty
-or unpaired is named as such before the order of roles, which it breaks as well. Calls are read
-only once they pair up; their tools, JSON, placeholders and types come one after the other, and
-last what needs sound arguments throughout: ids and repeated look-ups.
+or unpaired is named as such before the order of roles, which it breaks as well. Arguments are read
+only once calls pair up: first as JSON, then placeholders, then types, and last what needs sound
+arguments throughout: ids and repeated look-ups.
 """
 
 _MOST_ROUNDS = 5

@@ -71,10 +71,12 @@ def _unwrapped(text: str) -> str:
 
 def _carries_all(text: str, value: dict[str, Any]) -> bool:
     """Whether nothing was lost or made up, and the text was not cut off within a value."""
-    if text[-1:] not in {"}", "]", '"', "'", ","} or text.replace('\\"', "").count('"') % 2:
+    if text[-1:] not in {"}", "]", '"', "'"} or text.replace('\\"', "").count('"') % 2:
         return False
-    spellings = (msgspec.json.encode(value).decode(), json.dumps(value), repr(value))
-    return _payload(text) in map(_payload, spellings)
+    encoded = msgspec.json.encode(value).decode()
+    if msgspec.json.decode(encoded) != value:
+        return False  # NaN and infinity are no JSON
+    return _payload(text) in map(_payload, (encoded, json.dumps(value), repr(value)))
 
 
 def _payload(text: str) -> str:

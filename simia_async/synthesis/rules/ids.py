@@ -6,11 +6,14 @@ import msgspec
 
 from simia_async.environments import Environment
 from simia_async.synthesis.rules.derived import derived
-from simia_async.synthesis.rules.json_walk import decoded, leaves
+from simia_async.synthesis.rules.json_walk import decoded, leaves, names_id
 from simia_async.synthesis.rules.verdict import Case, Mended, Reject
 
-_NAMES_ID = re.compile(r"(?:\A|[a-z_])(?:[Ii]d|ID)s?\Z|(?:\A|_)(?:numbers?|reference|ref|sku)\Z")
-_NAMES_QUANTITY = re.compile(r"amount|price|total|cost|sum|value|quantity|limit|expression", re.I)
+_NAMES_QUANTITY = re.compile(
+    r"amount|price|total|cost|sum|value|quantity|limit|budget|salary|income|weight|size|balance"
+    r"|points|distance|expression|time|date|zone|period|range|version|format",
+    re.I,
+)
 _WORD = re.compile(r"#?[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*")
 _SHAPED = re.compile(
     r"#\w+"
@@ -53,10 +56,10 @@ def ids_were_seen(case: Case) -> Mended | None:
 
 def _is_id(name: str, value: str | int) -> bool:
     if isinstance(value, int):
-        return value >= 10 ** (_FEWEST_DIGITS - 1) and bool(_NAMES_ID.search(name))
+        return value >= 10 ** (_FEWEST_DIGITS - 1) and names_id(name) is not None
     if not _WORD.fullmatch(value) or _DATE.fullmatch(value):
         return False
-    if _NAMES_ID.search(name):
+    if names_id(name):
         digits = sum(map(str.isdigit, value))
         return digits > 0 and (digits >= _FEWEST_DIGITS or not value.isdigit())
     return bool(_SHAPED.fullmatch(value)) and not _NAMES_QUANTITY.search(name)

@@ -1,5 +1,6 @@
 """JSON values with the property they stand under."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,11 @@ import msgspec
 
 Leaf = tuple[str, str | int]
 """A property and its value, or one value of the list that is its value."""
+
+names_id = re.compile(
+    r"(?:\A|_)(?:ids?|uuid|numbers?|reference|ref|sku)\Z|[a-z](?:I[dD]s?|Number)\Z"
+).search
+"""Whether a property is named as those are that hold ids and numbers: `order_id`, `userId`."""
 
 
 def leaves(value: Any) -> Iterator[Leaf]:

@@ -18,7 +18,7 @@ _MARKS = (
     (r"\u003c", re.compile(rf"\\u003c{_TAG}")),
     ("<|", re.compile(r"<\|[\w ]{2,30}\|>")),
     ("INST]", re.compile(r"\[/?INST\]")),
-    ("##", re.compile(rf"{STOP_MARK}|##+ ?STOP\b")),
+    ("##", re.compile(rf"{STOP_MARK}|#{{2,4}} ?STOP\b")),
     ("HUMAN:", re.compile(r"^HUMAN:", re.MULTILINE)),
     ("ASSISTANT:", re.compile(r"^ASSISTANT:", re.MULTILINE)),
     ("FUNCTION_CALL:", re.compile(r"^FUNCTION_CALL:", re.MULTILINE)),
@@ -38,7 +38,7 @@ _TALK = (
     ("seed", r"\bseed (?:conversation|trajectory|dialogue|example|data)s?\b"),
     (
         "json",
-        r"\b(?:answer|respond|reply|output|return)\w*(?: \w+){0,2} (?:in|with|as) (?:\w+ )?json\b"
+        r"\b(?:answer|respond|reply)\w*(?: \w+){0,2} (?:in|with|as) (?:\w+ )?json\b"
         r"|\bjson (?:only|response|output|format|object)\b|\b(?:only|valid) json\b",
     ),
     (
@@ -47,12 +47,12 @@ _TALK = (
         r"|\b(?:i|you)(?:'m| am|'ll| will| are)? (?:now )?play(?:ing)? the (?:user|tools?)\b",
     ),
     ("prompt", r"\b(?:system|the above|this) prompt\b"),
-    ("training", r"\btraining (?:conversation|example|data|trajectory)\b"),
+    ("training", r"\btraining (?:conversation|trajectory|dialogue)\b"),
     ("conversation", r"\bhere(?: is|'s) (?:the|a) (?:new )?conversation\b"),
 )
 """Talk about simulating, each with a word that it cannot do without."""
 
-_SHORTEST_SENTENCE = 35
+_SENTENCE = re.compile(r"[A-Z][^<{}]{23,}\.|[A-Za-z][^<{}]{34,}")
 
 
 def no_leaked_prompt(case: Case) -> Mended | None:
@@ -85,12 +85,15 @@ def _reject(case: Case, leak: str) -> None:
 
 @cache
 def _sentences(*prompts: str) -> tuple[str, ...]:
-    """Sentences of the prompts, and their halves, that are too long to be said by chance. Those
-    with tags in them are found by the tags.
+    """Sentences of the prompts, and parts of them, that are too long to be said by chance; of two
+    the shorter, if one holds the other. Those with tags in them are found by the tags.
     """
-    parts = (part.strip() for text in prompts for part in re.split(r"(?<=[.:;]) |`", text))
-    said = [part for part in parts if len(part) >= _SHORTEST_SENTENCE and part[0].isalpha()]
-    return tuple(dict.fromkeys(part for part in said if not re.search(r"[<{}]", part)))
+    ends = (r"(?<=[.:;]) |`", r"(?<=\.) ")
+    parts = {part.strip() for text in prompts for end in ends for part in re.split(end, text)}
+    long = sorted((part for part in parts if _SENTENCE.fullmatch(part)), key=len)
+    return tuple(
+        part for at, part in enumerate(long) if not any(other in part for other in long[:at])
+    )
 
 
 def _talk(environment: Environment) -> list[tuple[str, re.Pattern[str]]]:

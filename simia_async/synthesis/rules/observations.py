@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from simia_async.synthesis.rules.json_walk import decoded
+from simia_async.synthesis.rules.json_walk import decoded, names_id
 from simia_async.synthesis.rules.verdict import Case, Mended, Reject
 
 _READS = re.compile(
@@ -13,8 +13,6 @@ _READS = re.compile(
     r"|query|read|retrieve|describe|count)(?![a-z])"
 )
 _MOVES_ON = re.compile(r"time|date|timestamp|now|elapsed|eta|nonce|random|token|request_id")
-_NAMES_ID = re.compile(r"(?:\A|_)(?:id|number)\Z")
-_ABSENT = object()
 
 
 def observations_agree(case: Case) -> Mended | None:
@@ -39,9 +37,10 @@ def observations_agree(case: Case) -> Mended | None:
         if not _READS.match(_snake(name)):
             told.clear()
             continue
-        before = told.setdefault((name, _canonical(arguments)), observed)
-        if before is not observed and (key := _contradiction(before, observed)):
+        asked = (name, _canonical(arguments))
+        if asked in told and (key := _contradiction(told[asked], observed)):
             raise Reject(f"turn {at}: {name} gave another {key} before, for the same arguments")
+        told[asked] = _together(told.get(asked), observed)
     return None
 
 
@@ -59,12 +58,19 @@ def _is_error(text: str, observed: Any) -> bool:
     return text.lstrip()[:5].lower() == "error"
 
 
+def _together(before: Any, after: Any) -> Any:
+    """What two looks have told that do not contradict each other."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return {**before, **after}
+    return after
+
+
 def _contradiction(before: Any, after: Any, key: str = "result") -> str | None:
     """The first key under which the two hold different values; None if they agree."""
     if before == after:
         return None
     if isinstance(before, dict) and isinstance(after, dict):
-        shared = [name for name in before if name in after and not _MOVES_ON.search(name.lower())]
+        shared = [name for name in after if name in before and not _MOVES_ON.search(name.lower())]
         found = (_contradiction(before[name], after[name], name) for name in shared)
         return next((name for name in found if name), None)
     if isinstance(before, list) and isinstance(after, list):
@@ -75,19 +81,19 @@ def _contradiction(before: Any, after: Any, key: str = "result") -> str | None:
 
 
 def _contradiction_of_lists(before: list[Any], after: list[Any], key: str) -> str | None:
-    if any(isinstance(part, list) for part in before + after):
-        pairs = zip(before, after, strict=False) if len(before) == len(after) else []
-    elif any(isinstance(part, dict) for part in before + after):
-        told = {_identity(part): part for part in before}
-        pairs = [(told.get(_identity(part)), part) for part in after if _identity(part)]
-    else:
-        return key if sorted(map(repr, before)) != sorted(map(repr, after)) else None
-    found = (_contradiction(one, other, key) for one, other in pairs)
+    told, now = _by_identity(before), _by_identity(after)
+    if told.keys() != now.keys() or len(before) != len(after):
+        return key
+    found = (_contradiction(told[identity], now[identity], key) for identity in told)
     return next((name for name in found if name), None)
 
 
+def _by_identity(parts: list[Any]) -> dict[str, Any]:
+    """Elements by what tells them from the others: an id, themselves, or else their place."""
+    return {_identity(part) or str(at): part for at, part in enumerate(parts)}
+
+
 def _identity(part: Any) -> str | None:
-    """What tells one element of a list from the others: its first id."""
-    if not isinstance(part, dict):
-        return None
-    return next((repr(part[name]) for name in part if _NAMES_ID.search(name)), None)
+    if isinstance(part, dict):
+        return next((repr(part[name]) for name in part if names_id(name)), None)
+    return None if isinstance(part, list) else repr(part)

@@ -7,7 +7,7 @@ import msgspec
 
 from simia_async.environments import Environment
 from simia_async.synthesis.rules.derived import derived
-from simia_async.synthesis.rules.json_walk import decoded, leaves
+from simia_async.synthesis.rules.json_walk import decoded, leaves, names_id
 from simia_async.synthesis.rules.verdict import Case, Mended, Reject, texts_of
 
 _NOUN = r"(?:ids?|name|number|code|e-?mail|date|address|amount|phone|reference)"
@@ -15,7 +15,7 @@ _IN_BRACKETS = (
     (
         "<",
         re.compile(
-            rf"<((?:[A-Za-z]+[-_ ]){{1,4}}{_NOUN}|(?:your|insert)[-_ ][\w ]{{2,30}})>", re.I
+            rf"<((?:[A-Za-z]{{1,30}}[-_ ]){{1,4}}{_NOUN}|(?:your|insert)[-_ ][\w ]{{2,30}})>", re.I
         ),
     ),
     ("[", re.compile(r"\[[A-Z][A-Z0-9]*(?:_[A-Z0-9]+){1,4}\]")),
@@ -33,7 +33,6 @@ _WORDS = (
 )
 """Each with what it cannot do without; words are looked for in lower case."""
 
-_ID = re.compile(r"(?:\A|[a-z_])(?:[Ii]d|ID)s?\Z|(?:\A|_)(?:number|reference|ref)\Z|[a-z]Number\Z")
 _UNTOLD = {"tbd", "todo", "n/a", "na", "unknown", "undefined", "none", "null", "string"}
 _UNTOLD |= {"placeholder", "example", "test", "id", "xxx"}
 _FILLED_UP = re.compile(r"(?:[A-Za-z]{0,12}[-_#]?)?[xX]{3,}\d{0,4}|(?:abc|xyz)[-_]?\d{3,9}", re.I)
@@ -87,11 +86,11 @@ def _made_up_ids(case: Case) -> Iterator[tuple[int, str, str | int]]:
     for at, message in enumerate(case.messages):
         for call in message.tool_calls or ():
             for name, value in leaves(decoded(call.function.arguments)):
-                if _ID.search(name) and (_is_made_up(value) or str(value).lower() in _UNTOLD):
+                if names_id(name) and (_is_made_up(value) or str(value).lower() in _UNTOLD):
                     yield at, name, value
         if observed and message.role == "tool":
             for name, value in leaves(decoded(message.content)):
-                if _ID.search(name) and _is_made_up(value):
+                if names_id(name) and _is_made_up(value):
                     yield at, name, value
 
 

@@ -55,10 +55,9 @@ def proper_end(case: Case) -> Mended | None:
     messages = case.messages
     if len(messages) < 2:
         raise Reject("the agent never answers")
-    ends = [message.role for message in messages[-2:]]
-    if ends == ["user", "user"]:
-        return None  # the order of roles is another rule's
     if messages[-1].role == "user":
+        if _kind(messages[-2]) != "reply":
+            return None  # it speaks out of turn, which is another rule's
         _check_end(messages[:-1], case.environment.ending_tools)
         return Mended(messages[:-1], ["cut off the user's last word, which nobody answered"])
     _check_end(messages, case.environment.ending_tools)
