@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from simia_store import Reader, RunStatus
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -20,6 +21,15 @@ def test_generate(tmp_path: Path) -> None:
     said = run("generate.py", tmp_path)
     assert "kept 32" in said
     assert "assistant:" in said
+
+
+def test_stream(tmp_path: Path) -> None:
+    said = run("stream.py", tmp_path).splitlines()
+    assert [int(line.split()[0]) for line in said] == list(range(1, 21))
+    with Reader(tmp_path / "runs" / "stream.db") as reader:
+        record = reader.run()
+        assert record is not None
+        assert record.status == RunStatus.STOPPED
 
 
 @pytest.mark.soak

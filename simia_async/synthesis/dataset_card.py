@@ -11,17 +11,17 @@ from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
 
-from simia_store import OutcomeCount, Reader, SeedStatus, TrajectoryStatus, printable, usage_by_role
+from simia_store import Reader, printable, usage_by_role
 from yarl import URL
 
 from simia_async.synthesis.export_format import Exported, ExportFormat
+from simia_async.synthesis.funnel import funnel_of
 
 TAG = "- simia-async"
 """By this line of its front matter an export knows a card of its own."""
 
 _LONGEST_TEXT = 200
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!$&@]|:(?=//))")
-_DUPLICATES = ("duplicate", "near_duplicate")
 
 
 def dataset_card(reader: Reader, exported: Exported) -> str:
@@ -83,30 +83,26 @@ def _provenance(reader: Reader, environment: str, tools: int) -> Iterable[tuple[
 
 
 def _funnel(reader: Reader, exported: Exported) -> Iterable[tuple[str, object]]:
-    seeds = Counter((seed.status, seed.cause) for seed in reader.seeds())
-    yield "seeds read", seeds.total()
-    for (status, cause), count in sorted(seeds.items(), key=str):
-        if status is not SeedStatus.USED:
-            yield f"seeds {status.replace('_', ' ')}: {cause}", count
-    yield from _outcomes(reader.outcomes())
+    funnel = funnel_of(reader)
+    yield "seeds read", funnel.seeds_read
+    for cause, count in funnel.seeds_rejected.items():
+        yield f"seeds not used: {cause}", count
+    yield "seeds used", funnel.seeds_used
+    if funnel.seeds_reconstructed:
+        yield "… of these with what was missing filled in", funnel.seeds_reconstructed
+    yield "simulated", funnel.simulated
+    for cause, count in funnel.rejected.items():
+        yield f"rejected by {cause}", count
+    for cause, count in funnel.duplicates.items():
+        yield f"rejected as {cause}", count
+    if funnel.under_way:
+        yield "not ended, or not yet told from those before", funnel.under_way
+    yield "kept", funnel.kept
     yield f"written as {exported.format}", exported.count
     for rule, count in exported.repairs.most_common():
         yield f"… of these repaired by rule {rule}", count
     if exported.left_out:
         yield f"kept, and left out because {exported.format} cannot hold them", exported.left_out
-
-
-def _outcomes(outcomes: list[OutcomeCount]) -> Iterable[tuple[str, object]]:
-    ended = [o for o in outcomes if o.status is not TrajectoryStatus.RUNNING]
-    yield "simulated", sum(outcome.count for outcome in ended)
-    rejected = [o for o in ended if o.status is TrajectoryStatus.REJECTED]
-    for outcome in sorted(rejected, key=lambda o: (o.cause in _DUPLICATES, -o.count)):
-        kind = "rejected as" if outcome.cause in _DUPLICATES else "rejected by"
-        yield f"{kind} {outcome.cause}", outcome.count
-    waiting = sum(o.count for o in ended if o.status is TrajectoryStatus.PASSED)
-    if waiting:
-        yield "passed, not yet told from those before", waiting
-    yield "kept", sum(o.count for o in ended if o.status is TrajectoryStatus.KEPT)
 
 
 def _models(reader: Reader) -> Iterable[tuple[object, ...]]:
