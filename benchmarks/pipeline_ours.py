@@ -78,7 +78,7 @@ async def calls_alone(url: str, n: int) -> float:
     config, material = config_of(url, n), material_of(url)
     chosen = islice(plans(material.seeds, material.environment, config), n)
     prompts = Prompts(material.environment)
-    asked = [(plan, [Message(**turn) for turn in prompts.prompt(plan)]) for plan in chosen]  # type: ignore[arg-type]
+    asked = [(plan, prompts.prompt(plan)) for plan in chosen]
     async with ChatClient.connect(config.simulator) as client:
 
         async def work(mine: Iterable[tuple[Plan, list[Message]]]) -> None:

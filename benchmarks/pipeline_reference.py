@@ -2,19 +2,20 @@
 
 Run as `python pipeline_reference.py URL N BATCH SAVING`; prints one line of JSON.
 
-The synchronous `openai` client in 200 threads, a new pool for each batch, and a barrier at its
-end, where all conversations so far are written as one JSON file (`SAVING` = `batch`), if they are
-(`end`: the file is written once). When all are there, the file is read, the rules and the
-comparison go over it one by one, and what is kept is written.
+The synchronous `openai` client in 200 threads, and a barrier at the end of each batch, where all
+conversations so far are written as one JSON file (`SAVING` is `batch`; with `end` it is written
+once). When all are there, the file is read, the rules and the comparison go over it one by one, and
+what is kept is written.
 
 What the reference does besides is left out, in its favour: a log with every prompt and answer, the
-progress bars, a second of sleep before each call, repeated attempts, the reading of an answer line
-by line, and four more passes of post-processing that read and write the whole file.
+progress bars, a second of sleep before each call, a new pool of threads for each batch, the reading
+of an answer line by line, and four more passes of post-processing over the whole file.
 """
 
 import json
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
@@ -65,46 +66,65 @@ def post_process(
     return kept
 
 
+def asker(client: openai.OpenAI, prompts: Prompts, parts: Parts) -> Callable[[Plan], Conversation]:
+    """What a thread does for one trajectory."""
+    compose = parts.timed("prompt", prompts.prompt)
+    create = parts.timed("client call", client.chat.completions.create)
+    read_reply = parts.timed("reading the reply", json.loads)
+
+    def ask(plan: Plan) -> Conversation:
+        messages: Any = [message.as_wire() for message in compose(plan)]
+        reply = create(
+            model="m",
+            messages=messages,
+            response_format={"type": "json_object"},
+            seed=plan.index,
+        )
+        conversation: Conversation = read_reply(reply.choices[0].message.content or "")
+        return conversation
+
+    return ask
+
+
+def in_batches(
+    ask: Callable[[Plan], Conversation],
+    samples: Sequence[Plan],
+    batch: int,
+    at_barrier: Callable[[list[Conversation]], None],
+) -> list[Conversation]:
+    """All conversations, each batch waited for."""
+    conversations: list[Conversation] = []
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        for first in range(0, len(samples), batch):
+            asked = [pool.submit(ask, plan) for plan in samples[first : first + batch]]
+            conversations += [each.result() for each in as_completed(asked)]
+            at_barrier(conversations)
+    return conversations
+
+
 def run(
-    client: openai.OpenAI, url: str, n: int, batch: int, saves: bool, directory: Path
+    client: openai.OpenAI, url: str, n: int, batch: int, saving: str, directory: Path
 ) -> tuple[int, dict[str, float]]:
     """How many are kept, and CPU seconds by part."""
     parts = Parts()
     material = material_of(url)
-    prompts = Prompts(material.environment)
+    config = config_of(url, n)
+    samples = list(islice(plans(material.seeds, material.environment, config), n))
+    write_file = parts.timed("JSON file", write)
     progress = directory / "progress.json"
-    prompt = parts.timed("prompt", prompts.prompt)
-    create = parts.timed("client", client.chat.completions.create)
-    loads = parts.timed("reading the reply", json.loads)
-    save = parts.timed("JSON file", write)
 
-    def generate(plan: Plan) -> Conversation:
-        reply = create(
-            model="m",
-            messages=prompt(plan),
-            response_format={"type": "json_object"},
-            seed=plan.index,
-        )
-        conversation: Conversation = loads(reply.choices[0].message.content)
-        return conversation
+    def save(conversations: list[Conversation]) -> None:
+        if saving == "batch" or len(conversations) == n:
+            write_file(progress, conversations)
 
-    conversations: list[Conversation] = []
-    samples = list(islice(plans(material.seeds, material.environment, config_of(url, n)), n))
-    for first in range(0, n, batch):
-        with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            futures = [pool.submit(generate, plan) for plan in samples[first : first + batch]]
-            conversations += [future.result() for future in as_completed(futures)]
-        if saves:
-            save(progress, conversations)
-    if not saves:
-        save(progress, conversations)
+    in_batches(asker(client, Prompts(material.environment), parts), samples, batch, save)
     conversations = parts.timed("JSON file", read)(progress)
-    duplicates = Duplicates(config_of(url, n).similarity)
+    duplicates = Duplicates(config.similarity)
     for seed in material.seeds:
         duplicates.add(seed.id, fingerprint(seed.messages), sketch(seed.messages))
     process = parts.timed("rules and duplicates", post_process)
     kept = process(conversations, material.environment, duplicates)
-    save(directory / "kept.json", kept)
+    write_file(directory / "kept.json", kept)
     return len(kept), parts.sums()
 
 
@@ -114,7 +134,7 @@ def main(url: str, n: int, batch: int, saving: str) -> None:
         openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=300) as client,
     ):
         elapsed = stopwatch()
-        kept, parts = run(client, url, n, batch, saving == "batch", Path(directory))
+        kept, parts = run(client, url, n, batch, saving, Path(directory))
         cpu_s, wall_s = elapsed()
     said = {"kept": kept, "cpu_s": cpu_s, "wall_s": wall_s, "parts": parts}
     print(json.dumps(said))

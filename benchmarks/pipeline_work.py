@@ -54,7 +54,7 @@ class Prompts:
             "policy": environment.policy,
         }
 
-    def prompt(self, plan: Plan) -> list[dict[str, str]]:
+    def prompt(self, plan: Plan) -> list[Message]:
         """What is asked for one trajectory."""
         sections = compose(
             {
@@ -64,7 +64,7 @@ class Prompts:
                 "task": plan.wishes,
             }
         )
-        return [{"role": "system", "content": self._words}, {"role": "user", "content": sections}]
+        return [Message("system", self._words), Message("user", sections)]
 
 
 def answers(material: Material, wanted: int) -> list[bytes]:

@@ -115,7 +115,12 @@ class Harvest:
         """The records of a trajectory that has ended. It counts from `arrive` on."""
         verdict = finished.verdict
         repairs = [Repair("draft_form", slip) for slip in finished.slips] + verdict.repairs
-        detail = {**begun.detail, "repairs": [msgspec.to_builtins(each) for each in repairs]}
+        called = {c.function.name for m in verdict.messages for c in m.tool_calls or ()}
+        detail = {
+            **begun.detail,
+            "tools": sorted(called),
+            "repairs": [msgspec.to_builtins(each) for each in repairs],
+        }
         ended = msgspec.structs.replace(
             begun, status=TrajectoryStatus.PASSED, detail=detail, finished_at=time.time()
         )

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from simia_store import Reader, printable, usage_by_role
 from yarl import URL
 
+from simia_async.config import SCRIPTED
 from simia_async.synthesis.export_format import Exported, ExportFormat
 from simia_async.synthesis.funnel import funnel_of
 
@@ -42,7 +43,7 @@ def dataset_card(reader: Reader, exported: Exported) -> str:
         "## What it cost",
         _table(("role", "tokens in", "tokens out", "US dollars"), _costs(reader)),
         "## Limits",
-        _limits(exported),
+        _limits(reader, exported),
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -62,8 +63,8 @@ def _front_matter(environment: str, format: ExportFormat) -> str:  # noqa: A002
 def _opening(exported: Exported) -> str:
     return (
         f"{exported.count:,} conversations in the format `{exported.format}`, "
-        f"in `{exported.format.file_name}`. They are simulated, not real: a language model wrote "
-        "users, agent and tools alike. `dataset_info.json` describes the file to LLaMA-Factory."
+        f"in `{exported.format.file_name}`. They are simulated, not real: the simulator named "
+        "below wrote users, agent and tools alike. `dataset_info.json` describes the file to LLaMA-Factory."
         "\n\nLicense: not stated. Whoever publishes this data chooses one, with the terms of the "
         "models below and of the seeds in mind."
     )
@@ -118,17 +119,23 @@ def _costs(reader: Reader) -> Iterable[tuple[object, ...]]:
         yield usage.role, f"{usage.tokens_in:,}", f"{usage.tokens_out:,}", usd
 
 
-def _limits(exported: Exported) -> str:
+def _limits(reader: Reader, exported: Exported) -> str:
     lines = [
-        "The conversations are simulated. Tools were answered by a model, not by the systems they "
+        "The conversations are simulated. Tools were answered by the simulator, not by the systems they "
         "stand for: an observation may contradict another, and no outcome was checked in a real "
         "system.",
         "The rules above check form: schemas, pairing of calls and observations, order of roles. "
         "They do not check that the agent did the right thing.",
         "Seeds lend their style and their errors to what is made of them.",
+        *_limits_of_simulator(reader),
         *_limits_of_format(exported),
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _limits_of_simulator(reader: Reader) -> Iterable[str]:
+    if any(usage.model == SCRIPTED for usage in reader.usage()):
+        yield "The scripted simulator is rule-based, not an LLM: it re-tells seeds in other words."
 
 
 def _limits_of_format(exported: Exported) -> Iterable[str]:

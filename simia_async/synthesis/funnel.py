@@ -63,11 +63,6 @@ def coverage_of(reader: Reader) -> dict[str, int]:
     """How many kept trajectories call each declared tool, the seldom ones first."""
     counts = {tool["function"]["name"]: 0 for tool in reader.environment().tools}
     for trajectory in reader.trajectories(status=TrajectoryStatus.KEPT):
-        called = {
-            call["function"]["name"]
-            for turn in reader.turns(trajectory.id)
-            for call in turn.message.get("tool_calls") or ()
-        }
-        for name in called:
+        for name in trajectory.detail.get("tools", ()):
             counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (item[1], item[0])))

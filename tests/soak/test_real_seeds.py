@@ -1,5 +1,5 @@
-"""The real seeds, 2,000 trajectories, an endpoint that fails in every way: nothing is lost, and what
-is kept is what would have been kept without the failures.
+"""The real seeds, 2,000 trajectories, an endpoint that fails in every way: nothing is lost, and
+what is kept is what would have been kept without the failures.
 """
 
 from pathlib import Path
