@@ -108,7 +108,11 @@ def main() -> None:
         )
         short = rounds_of(mock.url, arguments.rounds, SHORT, {"the reference's pattern": "batch"})
         print_ratios(short, SHORT)
-        ways = {"the reference's pattern": "batch", "the same, file written once": "end"}
+        ways = {
+            "the reference's pattern": "batch",
+            "the same, file written once": "end",
+            "the same, with its log and all its passes": "all",
+        }
         long = rounds_of(mock.url, arguments.rounds, LONG, ways)
         print_ratios(long, LONG)
         said = mock.summary()

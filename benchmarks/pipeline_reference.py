@@ -3,13 +3,14 @@
 Run as `python pipeline_reference.py URL N BATCH SAVING`; prints one line of JSON.
 
 The synchronous `openai` client in 200 threads, and a barrier at the end of each batch, where all
-conversations so far are written as one JSON file (`SAVING` is `batch`; with `end` it is written
-once). When all are there, the file is read, the rules and the comparison go over it one by one, and
-what is kept is written.
+conversations so far are written as one JSON file. When all are there, the file is read, the rules
+and the comparison go over it one by one, and what is kept is written.
 
-What the reference does besides is left out, in its favour: a log with every prompt and answer, the
-progress bars, a second of sleep before each call, a new pool of threads for each batch, the reading
-of an answer line by line, and four more passes of post-processing over the whole file.
+`SAVING` is `batch` for that; `end`: the file is written once; `all`: there are also, as in the
+reference, a log with every prompt and answer, and four more passes that read and write the file.
+
+What the reference does besides is left out, in its favour: the progress bars, a second of sleep
+before each call, a new pool of threads for each batch, and the reading of an answer line by line.
 """
 
 import json
@@ -34,6 +35,7 @@ from simia_async.synthesis.plans import Plan, plans
 from simia_async.synthesis.rules import apply_rules, fingerprint
 
 Conversation = dict[str, Any]
+MORE_PASSES = 4
 
 
 def write(path: Path, conversations: list[Conversation]) -> None:
@@ -66,8 +68,18 @@ def post_process(
     return kept
 
 
-def asker(client: openai.OpenAI, prompts: Prompts, parts: Parts) -> Callable[[Plan], Conversation]:
+def log_call(path: Path, messages: Any, reply: str) -> None:
+    """A line of the log: opened and closed for each, as the reference does."""
+    entry = {"prompt": messages, "response": reply, "error": None, "success": True}
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def asker(
+    client: openai.OpenAI, prompts: Prompts, parts: Parts, log: Path | None
+) -> Callable[[Plan], Conversation]:
     """What a thread does for one trajectory."""
+    write_log = parts.timed("log", log_call)
     compose = parts.timed("prompt", prompts.prompt)
     create = parts.timed("client call", client.chat.completions.create)
     read_reply = parts.timed("reading the reply", json.loads)
@@ -80,7 +92,10 @@ def asker(client: openai.OpenAI, prompts: Prompts, parts: Parts) -> Callable[[Pl
             response_format={"type": "json_object"},
             seed=plan.index,
         )
-        conversation: Conversation = read_reply(reply.choices[0].message.content or "")
+        text = reply.choices[0].message.content or ""
+        if log:
+            write_log(log, messages, text)
+        conversation: Conversation = read_reply(text)
         return conversation
 
     return ask
@@ -111,19 +126,22 @@ def run(
     config = config_of(url, n)
     samples = list(islice(plans(material.seeds, material.environment, config), n))
     write_file = parts.timed("JSON file", write)
+    read_file = parts.timed("JSON file", read)
     progress = directory / "progress.json"
 
     def save(conversations: list[Conversation]) -> None:
-        if saving == "batch" or len(conversations) == n:
+        if saving != "end" or len(conversations) == n:
             write_file(progress, conversations)
 
-    in_batches(asker(client, Prompts(material.environment), parts), samples, batch, save)
-    conversations = parts.timed("JSON file", read)(progress)
+    log = directory / "log.jsonl" if saving == "all" else None
+    in_batches(asker(client, Prompts(material.environment), parts, log), samples, batch, save)
+    for _ in range(MORE_PASSES if saving == "all" else 0):
+        write_file(progress, read_file(progress))
     duplicates = Duplicates(config.similarity)
     for seed in material.seeds:
         duplicates.add(seed.id, fingerprint(seed.messages), sketch(seed.messages))
     process = parts.timed("rules and duplicates", post_process)
-    kept = process(conversations, material.environment, duplicates)
+    kept = process(read_file(progress), material.environment, duplicates)
     write_file(directory / "kept.json", kept)
     return len(kept), parts.sums()
 

@@ -1,17 +1,25 @@
 """The pre-filter: each seed is reviewed once, its verdict is kept, and known failures stay out."""
 
+import asyncio
 import json
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from aiohttp import web
-from simia_store import Reader, SeedStatus
+from simia_store import Reader, SeedRecord, SeedStatus, StoreError
+from simia_store.checks import check
 
 import simia_async
 from simia_async.errors import EndpointRefused, UsageError
 from simia_async.simulation.prompts import read_sections
+from simia_async.testing import ScriptedServer
 
+SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
 FEW_SHOT = Path(__file__).parents[2] / "shared" / "data" / "tau_bench" / "airline_few_shot.jsonl"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 FINE = {"complete": True, "logical": True, "well_formed": True, "reason": "fine"}
@@ -196,3 +204,41 @@ async def test_the_scripted_reviewer_rejects_what_is_not_told(tmp_path: Path) ->
     assert (result.seeds_used, dict(result.seeds_rejected)) == (1, {"incomplete": 18})
     with Reader(tmp_path / "g.db") as reader:
         assert all("None" in str(seed.reason) for seed in reader.seeds() if seed.cause)
+
+
+async def test_a_run_killed_in_its_pre_filter_goes_on_and_tells_what_was_in_flight(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "g.db"
+    async with ScriptedServer(latency="lognormal:0.3,0.5") as server:
+        endpoint = ["--base-url", server.base_url, "--simulator-model", "world"]
+        endpoint += ["--api-key-env", "", "--max-in-flight", "4"]
+        command = [*SIMIA, "generate", "-n", "4", "--run", str(run), *endpoint]
+        process = await anyio.open_process(command)
+        reviewing: list[SeedRecord] = []
+        used = 0
+        async with asyncio.timeout(30):
+            while not (reviewing and used > 4):
+                await asyncio.sleep(0.05)
+                reviewing, used = await anyio.to_thread.run_sync(look, run)
+        process.kill()
+        await process.wait()
+        reviewing, used = look(run)
+        again = await anyio.run_process(command)
+    assert f"at most {len(reviewing)} calls were in flight" in again.stderr.decode()
+    with Reader(run) as reader:
+        assert {seed.status for seed in reader.seeds()} == {SeedStatus.USED}
+        calls = Counter(call.status for call in reader.calls() if call.role == "reviewer")
+    assert calls == {"ok": 24, "CutOff": len(reviewing)}
+    assert check(run).problems == []
+
+
+def look(run: Path) -> tuple[list[SeedRecord], int]:
+    """Seeds that are under review, and how many are decided on."""
+    try:
+        with Reader(run) as reader:
+            seeds = list(reader.seeds())
+    except StoreError:  # not there yet
+        return [], 0
+    reviewing = [seed for seed in seeds if seed.status == SeedStatus.REVIEWING]
+    return reviewing, sum(seed.status == SeedStatus.USED for seed in seeds)

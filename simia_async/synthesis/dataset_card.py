@@ -64,7 +64,8 @@ def _opening(exported: Exported) -> str:
     return (
         f"{exported.count:,} conversations in the format `{exported.format}`, "
         f"in `{exported.format.file_name}`. They are simulated, not real: the simulator named "
-        "below wrote users, agent and tools alike. `dataset_info.json` describes the file to LLaMA-Factory."
+        "below wrote users, agent and tools alike. `dataset_info.json` describes the file to "
+        "LLaMA-Factory."
         "\n\nLicense: not stated. Whoever publishes this data chooses one, with the terms of the "
         "models below and of the seeds in mind."
     )
@@ -121,9 +122,9 @@ def _costs(reader: Reader) -> Iterable[tuple[object, ...]]:
 
 def _limits(reader: Reader, exported: Exported) -> str:
     lines = [
-        "The conversations are simulated. Tools were answered by the simulator, not by the systems they "
-        "stand for: an observation may contradict another, and no outcome was checked in a real "
-        "system.",
+        "The conversations are simulated. Tools were answered by the simulator, not by the systems "
+        "they stand for: an observation may contradict another, and no outcome was checked in a "
+        "real system.",
         "The rules above check form: schemas, pairing of calls and observations, order of roles. "
         "They do not check that the agent did the right thing.",
         "Seeds lend their style and their errors to what is made of them.",
