@@ -58,7 +58,7 @@ def text_of(messages: list[Message]) -> str:
 def error_of_the_estimate(seeds: list[Seed]) -> None:
     print("\npermutations   similarity   bias     standard error   worst   µs a sketch")
     rng = random.Random(0)
-    sets = [sorted(shingles(seed.messages)) for seed in seeds]
+    sets = [sorted(set(shingles(seed.messages))) for seed in seeds]
     for permutations in (64, 128, 256):
         for target in (0.5, 0.7, 0.85, 0.95):
             errors, spent = [], 0.0
@@ -94,7 +94,7 @@ def cost_of_a_sketch(seeds: list[Seed]) -> None:
 
 def cost_of_many(similarity: float) -> None:
     """Run in a process of its own, so that memory is counted from the start."""
-    common = [shingle for seed in load_seeds(REAL) for shingle in shingles(seed.messages)]
+    common = [shingle for seed in load_seeds(REAL) for shingle in set(shingles(seed.messages))]
     process = psutil.Process()
     before = process.memory_info().rss
     sketches = [partly_new_sketch(common, number) for number in range(ENTRIES)]

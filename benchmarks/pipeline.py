@@ -35,7 +35,7 @@ Result = dict[str, Any]
 @contextmanager
 def author(bodies: Sequence[bytes]) -> Iterator[Mock]:
     """The author, until the context ends."""
-    with tempfile.NamedTemporaryFile(dir=".") as file:
+    with tempfile.NamedTemporaryFile() as file:
         file.write(b"\n".join(bodies))
         file.flush()
         command = [sys.executable, str(HERE / "pipeline_mock.py"), file.name]
@@ -91,7 +91,8 @@ def print_parts(name: str, runs: list[Result], n: int) -> None:
     parts = {p: statistics.median(each["parts"][p] for each in runs) for p in runs[0]["parts"]}
     parts["the rest"] = whole - sum(parts.values())
     for part, cpu_s in sorted(parts.items(), key=lambda item: -item[1]):
-        print(f"| {part} | {cpu_s / n * 1000:.2f} | {cpu_s / whole:.0%} |")
+        if cpu_s:
+            print(f"| {part} | {cpu_s / n * 1000:.2f} | {cpu_s / whole:.0%} |")
     print(f"| all | {whole / n * 1000:.2f} | |")
 
 

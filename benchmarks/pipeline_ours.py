@@ -52,7 +52,7 @@ async def run(url: str, n: int, path: Path) -> int:
 async def main(url: str, n: int) -> dict[str, Any]:
     lags: list[float] = []
     parts = watched()
-    with tempfile.TemporaryDirectory(dir=".") as directory:
+    with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "run.db"
         await run(url, WARM_UP, Path(directory) / "warm.db")
         parts.clear()

@@ -148,7 +148,7 @@ def run(
 
 def main(url: str, n: int, batch: int, saving: str) -> None:
     with (
-        tempfile.TemporaryDirectory(dir=".") as directory,
+        tempfile.TemporaryDirectory() as directory,
         openai.OpenAI(base_url=url, api_key="none", max_retries=0, timeout=300) as client,
     ):
         elapsed = stopwatch()

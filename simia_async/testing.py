@@ -14,7 +14,7 @@ from simia_async.builtin.server.log import RequestLog, RequestRecord
 from simia_async.builtin.server.protocol import ChatRequest
 from simia_async.builtin.server.quota import Quota, QuotaStatistics, Verdict
 from simia_async.builtin.server.scripted import ScriptedServer
-from simia_async.builtin.server.shaped import CannotShape, shaped
+from simia_async.builtin.shaped import CannotShape, shaped
 
 __all__ = [
     "FAULTS",

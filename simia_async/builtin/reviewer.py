@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from simia_async.builtin.server.shaped import shaped
+from simia_async.builtin.shaped import shaped
 from simia_async.environments.task import Criterion
 from simia_async.messages import Message, visible_text
 from simia_async.simulation.replies import Review, TaskDraft

@@ -139,6 +139,8 @@ class _Generation:
         self._limit = math.ceil(config.n * ATTEMPTS_PER_KEPT)
         self._outage = OutageWatch()
         self._harvest = Harvest(config.similarity)
+        # One thread at a time: more would only take the interpreter from the event loop.
+        self._judging = anyio.CapacityLimiter(1)
         self._reviewing = True
         self._reviewed = 0
 
@@ -273,7 +275,7 @@ class _Generation:
             plan.seed, plan.wishes, request_seed, ledger, plan.index
         )
         self._outage.answered()
-        return await anyio.to_thread.run_sync(self._judge, draft)
+        return await anyio.to_thread.run_sync(self._judge, draft, limiter=self._judging)
 
     def _judge(self, draft: Draft) -> Finished:
         """Rules and comparison: too much work for the event loop."""

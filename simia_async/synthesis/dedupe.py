@@ -6,7 +6,7 @@ estimate decides. Everything is seeded: the same conversations get the same answ
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from rensa import RMinHash, RMinHashLSH
@@ -61,15 +61,17 @@ def sketch(messages: Sequence[Message]) -> Sketch:
     return Sketch(minhash)
 
 
-def shingles(messages: Sequence[Message]) -> set[bytes]:
-    """What a sketch stands for: every run of five words, or all words where there are fewer."""
+def shingles(messages: Sequence[Message]) -> Iterable[bytes]:
+    """What a sketch stands for: every run of five words, or all words where there are fewer. The
+    same run may come several times.
+    """
     words: list[bytes] = []
     for message in messages:
         if message.role != "system":
             _add_words_of(message, words)
     if len(words) < _SHINGLE:
-        return {b" ".join(words)}
-    return set(map(b" ".join, zip(*(words[at:] for at in range(_SHINGLE)), strict=False)))
+        return [b" ".join(words)]
+    return map(b" ".join, zip(*(words[at:] for at in range(_SHINGLE)), strict=False))
 
 
 def _add_words_of(message: Message, words: list[bytes]) -> None:

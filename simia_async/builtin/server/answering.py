@@ -12,7 +12,7 @@ from simia_async.builtin.server.completions import Reply, Said
 from simia_async.builtin.server.conduct import Answer, Conduct
 from simia_async.builtin.server.protocol import ChatRequest, Tool
 from simia_async.builtin.server.refusals import Refusal
-from simia_async.builtin.server.shaped import CannotShape, shaped
+from simia_async.builtin.shaped import CannotShape, shaped
 
 _OBJECT = {"type": "object", "properties": {}}
 

@@ -27,8 +27,12 @@ def fingerprint(messages: Sequence[Message]) -> str:
         )
         for message in messages
     ]
-    # Half a surrogate pair has no UTF-8; as an escape it has.
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    try:
+        encoded = msgspec.json.encode(told)
+    except UnicodeEncodeError:
+        # Half a surrogate pair has no UTF-8; as an escape it has.
+        encoded = json.dumps(told).encode()
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def _value(arguments: str) -> list[str]:
