@@ -28,6 +28,9 @@ from simia_async.runs.sft import SftResult, run_sft
 
 Report = Callable[[str], None]
 
+_STREAM_AHEAD = 64
+"""Kept trajectories that a stream holds for its reader."""
+
 
 def _ignore(_: str) -> None: ...
 
@@ -50,23 +53,27 @@ async def generate_stream(
 ) -> AsyncGenerator[KeptTrajectory]:
     """The kept trajectories of `generate`, each as soon as it is kept, in the order of their ids.
 
-    Leaving the loop ends the run as a signal would, when the generator is closed
-    (`contextlib.aclosing`); the same call goes on with it, and yields what it keeps from then on.
-    Raises what `generate` raises.
+    A slow reader slows the run down: few are made ahead. Leaving the loop ends the run as a signal
+    would, when the generator is closed (`contextlib.aclosing`); the same call goes on with it, and
+    yields what it keeps from then on. Raises what `generate` raises.
     """
     config = configure(GenerateConfig, keywords_layer(GenerateConfig, settings))
     path = _place(run) or default_path("generate")
-    kept: asyncio.Queue[KeptTrajectory | None] = asyncio.Queue()
+    kept: asyncio.Queue[KeptTrajectory] = asyncio.Queue(_STREAM_AHEAD)
     working = asyncio.create_task(
-        run_generate(config, path, report=report, on_kept=kept.put_nowait), name="generate"
+        run_generate(config, path, report=report, on_kept=kept.put), name="generate"
     )
-    working.add_done_callback(lambda _: kept.put_nowait(None))
+    coming = asyncio.ensure_future(kept.get())
     try:
-        while (trajectory := await kept.get()) is not None:
-            yield trajectory
+        while coming.done() or not (working.done() and kept.empty()):
+            await asyncio.wait([working, coming], return_when=asyncio.FIRST_COMPLETED)
+            if coming.done():
+                yield coming.result()
+                coming = asyncio.ensure_future(kept.get())
     finally:
+        coming.cancel()
         working.cancel()
-        await asyncio.wait([working])
+        await asyncio.wait([working, coming])
     await working
 
 

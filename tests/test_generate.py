@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from simia_store import Reader, RunStatus, TrajectoryStatus
 
 import simia_async
-from simia_async.config import Endpoint, GenerateConfig
+from simia_async.config import Budget, Endpoint, GenerateConfig
 from simia_async.errors import EndpointError, EndpointRefused, StoreError, UsageError
 from simia_async.runs.generate import run_generate
 
@@ -197,7 +197,9 @@ def author_answer(content: str) -> web.Response:
         ]
     }
     message = {"role": "assistant", "content": json.dumps(draft)}
-    return web.json_response({"choices": [{"message": message, "finish_reason": "stop"}]})
+    usage = {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20}
+    choice = {"message": message, "finish_reason": "stop"}
+    return web.json_response({"choices": [choice], "usage": usage})
 
 
 async def test_an_answer_that_was_cut_off_is_not_kept(tmp_path: Path) -> None:
@@ -255,3 +257,77 @@ async def test_what_the_simulator_failed_at_is_asked_again(tmp_path: Path) -> No
     with Reader(run) as reader:
         kept = list(reader.trajectories(status=TrajectoryStatus.KEPT))
         assert all(len(reader.turns(trajectory.id)) == 2 for trajectory in kept)
+
+
+async def cut_off_run(run: Path, wanted: int) -> None:
+    """A run in which 1 was in flight, and 2 to 5 had passed the rules, when it was killed."""
+    waiting = asyncio.Event()
+
+    async def hang_at_the_first(request: web.Request) -> web.Response:
+        number = (await request.json())["seed"]
+        if number == 1:
+            await waiting.wait()
+        return author_answer(f"Question {number}")
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", hang_at_the_first)
+    async with TestServer(app) as server:
+        simulator = simulator_at(str(server.make_url("/v1")))
+        config = GenerateConfig(n=wanted, prefilter=False, simulator=simulator)
+        running = asyncio.create_task(run_generate(config, run, report=print))
+        passed = 0
+        while passed < 4:
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(StoreError), Reader(run) as reader:
+                passed = sum(o.count for o in reader.outcomes() if o.status == "passed")
+        running.cancel()
+        await asyncio.wait([running])
+        waiting.set()
+
+
+@pytest.mark.parametrize("limits", [{"n": 5, "budget": Budget(max_tokens=1)}, {"n": 3}])
+async def test_what_has_passed_is_settled_though_nothing_more_may_begin(
+    tmp_path: Path, limits: dict
+) -> None:
+    run = tmp_path / "g.db"
+    await cut_off_run(run, wanted=5)
+    with Reader(run) as reader:
+        assert not any(o.status == "kept" for o in reader.outcomes())
+
+    async def answer(request: web.Request) -> web.Response:
+        return author_answer(f"Question {(await request.json())['seed']}")
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    async with TestServer(app) as server:
+        simulator = simulator_at(str(server.make_url("/v1")))
+        config = GenerateConfig(prefilter=False, simulator=simulator, **limits)
+        result = await run_generate(config, run, report=print)
+    assert result.kept == 4
+    with Reader(run) as reader:
+        assert {o.status: o.count for o in reader.outcomes() if o.status == "passed"} == {}
+
+
+async def test_a_slow_reader_of_a_stream_slows_the_run_down(tmp_path: Path) -> None:
+    run = tmp_path / "g.db"
+    stream = simia_async.generate_stream(run=run, n=600, prefilter=False)
+    async with contextlib.aclosing(stream) as kept:
+        first = await anext(kept)
+        await asyncio.sleep(1.0)
+        with Reader(run) as reader:
+            ahead = sum(outcome.count for outcome in reader.outcomes())
+        assert ahead < 400
+        numbers = [first.id, *[trajectory.id async for trajectory in kept]]
+    assert numbers == sorted(numbers)
+    assert len(numbers) == 600
+
+
+async def test_each_trajectory_is_written_once_as_running_and_once_as_it_ended(
+    tmp_path: Path,
+) -> None:
+    result = await simia_async.generate(run=tmp_path / "g.db", n=20, prefilter=False)
+    with Reader(result.run) as reader:
+        events = [e for e in reader.events_after(0, 10_000) if e.kind == "trajectories"]
+    written = sum(event.last - event.first + 1 for event in events)
+    # Some come out of turn and are written as passed first.
+    assert 40 <= written < 60

@@ -15,7 +15,7 @@ from simia_store import Reader, SeedRecord, SeedStatus, StoreError
 from simia_store.checks import check
 
 import simia_async
-from simia_async.errors import EndpointRefused, UsageError
+from simia_async.errors import BadReply, EndpointRefused, UsageError
 from simia_async.simulation.prompts import read_sections
 from simia_async.testing import ScriptedServer
 
@@ -132,7 +132,8 @@ async def test_what_a_reviewer_fills_in_is_used_if_it_is_sound(
     desk: Path, generate: Any, tmp_path: Path
 ) -> None:
     told = (
-        "user: I am {}. Where is my order?\nassistant: None\ntool: {{}}\nassistant: It is packed."
+        "user: I am {0}. Where is my order?\nassistant: None\n"
+        'tool: {{"status": "packed"}}\nassistant: It is packed, {0}.'
     )
     lines = [json.dumps({"messages_display": told.format(name)}) for name in ("Ann", "Bob", "Cyd")]
     (desk / "seeds.jsonl").write_text("\n".join(lines))
@@ -181,9 +182,69 @@ async def test_a_reviewer_that_answers_nonsense_costs_its_seed_and_is_asked_agai
     result = await generate(reviewer)
     assert dict(result.seeds_rejected) == {"unreviewed": 1}
     assert reviewer.reviewed.count("Ann") == 2  # the answer, and the one after the complaint
+    # With one more seed all later plans would be others: a run that has begun keeps to its seeds.
     reviewer.verdicts.clear()
     again = await generate(reviewer)
-    assert (again.seeds_used, dict(again.seeds_rejected)) == (3, {})
+    assert (again.seeds_used, dict(again.seeds_rejected)) == (2, {"unreviewed": 1})
+
+
+async def test_what_a_reviewer_failed_at_is_asked_again_as_long_as_nothing_is_simulated(
+    generate: Any,
+) -> None:
+    reviewer = Reviewer({name: {"verdict": "fine"} for name in ("Ann", "Bob", "Cyd")})
+    with pytest.raises(BadReply, match="the pre-filter failed at every seed"):
+        await generate(reviewer)
+    reviewer.verdicts.clear()
+    assert (await generate(reviewer)).seeds_used == 3
+
+
+async def test_a_reviewer_may_not_put_another_conversation_in_the_place_of_a_seed(
+    generate: Any, desk: Path, tmp_path: Path
+) -> None:
+    other = {**FINE, "complete": False, "messages": conversation("Zoe")}
+    result = await generate(Reviewer({"Ann": other}))
+    assert dict(result.seeds_rejected) == {"incomplete": 1}
+    told = "user: I am Bob. Where is my order?\nassistant: None\ntool: {}\nassistant: It is here."
+    (desk / "seeds.jsonl").write_text(json.dumps({"messages_display": told}))
+    filled_in = {**FINE, "complete": False, "messages": conversation("Bob")}
+    reviewer = Reviewer({"Bob": filled_in})
+    (tmp_path / "g.db").unlink()
+    with pytest.raises(UsageError, match="1 incomplete"):
+        await generate(reviewer)
+    with Reader(tmp_path / "g.db") as reader:
+        [bob] = reader.seeds()
+    assert bob.detail["reconstruction"] == "it changes what was told"
+
+
+async def test_a_run_does_not_go_on_in_another_world(generate: Any, desk: Path) -> None:
+    await generate(Reviewer({}))
+    (desk / "prompts").mkdir()
+    (desk / "prompts" / "author.md").write_text("Write one, as JSON with `messages`.")
+    await generate(Reviewer({}))
+    (desk / "policy.md").write_text("Be strict.")
+    with pytest.raises(UsageError, match="the policy of environment 'desk' is not what it was"):
+        await generate(Reviewer({}))
+    (desk / "policy.md").write_text("Be kind.")
+    (desk / "tools.json").write_text(json.dumps([TOOL, {"function": {"name": "more"}}]))
+    with pytest.raises(UsageError, match="the list of tools of environment 'desk'"):
+        await generate(Reviewer({}))
+
+
+async def test_all_words_that_were_asked_with_are_kept(
+    generate: Any, desk: Path, tmp_path: Path
+) -> None:
+    await generate(Reviewer({}))
+    (desk / "prompts").mkdir()
+    (desk / "prompts" / "author.md").write_text("Write one, as JSON with `messages`.")
+    for _ in range(2):
+        await generate(Reviewer({}))
+    with Reader(tmp_path / "g.db") as reader:
+        assert [p.role for p in reader.prompts()] == ["author", "reviewer", "author"]
+
+
+async def test_the_rules_for_seeds_are_those_of_the_run(generate: Any) -> None:
+    with pytest.raises(UsageError, match="none of 3 seeds can be used: 3 unsound"):
+        await generate(Reviewer({}), max_characters=20)
 
 
 async def test_a_reviewer_that_refuses_ends_the_run(generate: Any) -> None:

@@ -56,6 +56,8 @@ class Earlier(msgspec.Struct, frozen=True):
     """Calls of which no answer was stored, because they were cut off."""
     dearest: Amount = Amount()
     """Of a unit."""
+    dearest_prepared: Amount = Amount()
+    """Of a preparatory one."""
 
 
 class SpendingStatistics(msgspec.Struct, frozen=True, gc=False):
@@ -161,9 +163,10 @@ class Spending:
         self._spent += earlier.spent
         self._ended += earlier.spent
         self._prepared += earlier.prepared
-        known = self._known[False]
-        known.dearest = known.dearest.at_least(earlier.dearest)
-        known.blind = not known.dearest.tokens
+        of_earlier = {False: earlier.dearest, True: earlier.dearest_prepared}
+        for preparatory, known in self._known.items():
+            known.dearest = known.dearest.at_least(of_earlier[preparatory])
+            known.blind = not known.dearest.tokens
         self._priced = self._priced or earlier.priced
         self._done += earlier.units
         self._lost += earlier.lost
@@ -179,8 +182,8 @@ class Spending:
         if known.blind:
             # The other kind is a better guess than nothing.
             dearest = dearest.at_least(self._known[not preparatory].dearest)
-        ahead = _MARGIN * (self.active + 1)
-        after = self._ended + dearest * (self._lost + ahead)
+        ahead = dearest * (_MARGIN * (self.active + 1))
+        after = self._ended + self._dearest_of_all * self._lost + ahead
         return _within(after.usd, self._budget.max_cost_usd) and _within(
             after.tokens, self._budget.max_tokens
         )
@@ -210,7 +213,7 @@ class Spending:
         """Where it stands, and where it will if `units_left` more end that cost as much as the
         mean of the others.
         """
-        lost = self._known[False].dearest * self._lost
+        lost = self._dearest_of_all * self._lost
         spent = self._spent + lost
         projected = None
         if units_left is not None and self._done:
@@ -228,6 +231,10 @@ class Spending:
             units_done=self._done,
             units_active=self.active,
         )
+
+    @property
+    def _dearest_of_all(self) -> Amount:
+        return self._known[False].dearest.at_least(self._known[True].dearest)
 
     @property
     def _is_limited(self) -> bool:

@@ -3,9 +3,9 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import anyio
@@ -15,6 +15,7 @@ from simia_store import CallRecord, Store, TrajectoryRecord, TrajectoryStatus
 
 from simia_async.clients import ChatClient, SpendingStatistics
 from simia_async.config import GenerateConfig
+from simia_async.environments import Seed
 from simia_async.errors import EndpointError
 from simia_async.messages import Message
 from simia_async.runs.harvest import Finished, Harvest, Settled
@@ -26,14 +27,17 @@ from simia_async.runs.record import record_run
 from simia_async.runs.seed_review import choose_seeds, write_down_lost_reviews
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
+from simia_async.runs.world import record_world
 from simia_async.simulation import Draft, Simulator
-from simia_async.simulation.prompts import prompt_record
 from simia_async.supervision.service import Report
 from simia_async.synthesis.plans import Plan, plans
 from simia_async.synthesis.rules import RuleSettings, Verdict, apply_rules
 
 ATTEMPTS_PER_KEPT = 1.5
 """Simulation stops at this many trajectories per one that is wanted."""
+
+_WAITING_PER_CALL = 10
+"""How many that passed the rules may wait for a slow one before them, for each call in flight."""
 
 
 class GenerateResult(msgspec.Struct, frozen=True):
@@ -81,7 +85,7 @@ class KeptTrajectory(msgspec.Struct, frozen=True):
 
 
 OnProgress = Callable[[GenerateProgress], None]
-OnKept = Callable[[KeptTrajectory], None]
+OnKept = Callable[[KeptTrajectory], Awaitable[None]]
 
 
 async def run_generate(
@@ -94,7 +98,8 @@ async def run_generate(
 ) -> GenerateResult:
     """Amplify the seeds until `config.n` trajectories are kept. A run that was cut off goes on.
 
-    `on_kept` hears of every trajectory of this session that is kept, in the order of their ids.
+    `on_kept` hears of every trajectory of this session that is kept, in the order of their ids; as
+    long as it is busy, nothing new is begun behind it.
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
     material = await anyio.to_thread.run_sync(read_material, config)
@@ -141,6 +146,7 @@ class _Generation:
         self._harvest = Harvest(config.similarity)
         # One thread at a time: more would only take the interpreter from the event loop.
         self._judging = anyio.CapacityLimiter(1)
+        self._telling = anyio.Lock()
         self._reviewing = True
         self._reviewed = 0
 
@@ -148,27 +154,23 @@ class _Generation:
         """Choose the seeds, then simulate until enough are kept, the attempts are used up, or the
         budget is spent.
         """
-        environment = self._environment
-        await self._store.append(
-            environment.as_record(), prompt_record("author", environment.prompts)
-        )
-        await self._recall()
+        await record_world(self._store, self._environment, "author")
+        has_begun = await self._recall()
         seeds = await choose_seeds(
-            self._config, self._material, self._client, self._store, self._tell_reviewed
+            self._config,
+            self._material,
+            self._client,
+            self._store,
+            self._tell_reviewed,
+            settings=self._settings,
+            # Plans go through the seeds: with one more, all later ones would be others.
+            may_review=not has_begun,
         )
         await anyio.to_thread.run_sync(self._harvest.avoid, seeds.used)
         await self._announce(self._harvest.settle())
         self._reviewing = False
         self._tell()
-        todo = (
-            partial(self._sample, plan)
-            for plan in islice(plans(seeds.used, environment, self._config), self._limit)
-            if plan.index not in self._harvest.done
-        )
-        left = self._limit - len(self._harvest.done)
-        while begun := await run_within(self._client.spending, todo, self._has_room):
-            left -= begun
-            await self._announce(self._harvest.settle_rest())
+        budget_spent = await self._simulate(seeds.used)
         return GenerateResult(
             run=self._store.path,
             seeds_read=self._material.seeds_read,
@@ -178,9 +180,31 @@ class _Generation:
             simulated=len(self._harvest.done),
             repaired=self._harvest.repaired,
             rejected=self._harvest.rejected,
-            budget_spent=self._harvest.kept < self._config.n and left > 0,
+            budget_spent=budget_spent,
             spending=self.spending(),
         )
+
+    async def _simulate(self, seeds: list[Seed]) -> bool:
+        """Simulate what is planned and not done yet; whether the budget ended that."""
+        planned = islice(plans(seeds, self._environment, self._config), self._limit)
+        todo = (plan for plan in planned if plan.index not in self._harvest.done)
+        # Going through the plans of a long run that goes on takes a while.
+        first = await anyio.to_thread.run_sync(next, todo, None)
+        ahead = chain([first] if first else [], todo)
+        samples = (partial(self._sample, plan) for plan in ahead)
+        while True:
+            begun = await run_within(self._client.spending, samples, self._has_room)
+            settled = self._harvest.settle_rest()
+            await self._announce(settled)
+            if not (begun or settled):
+                break
+        return self._is_short and not self._client.spending.allows_another()
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether more could be tried, and are wanted."""
+        harvest = self._harvest
+        return harvest.kept < self._config.n and len(harvest.done) < self._limit
 
     def spending(self) -> SpendingStatistics:
         """What was spent, projected to the end of the run."""
@@ -188,8 +212,10 @@ class _Generation:
         tries = harvest.tries_for(self._config.n - harvest.kept)
         return self._client.spending.statistics(min(tries, self._limit - len(harvest.done)))
 
-    async def _recall(self) -> None:
-        """Take up what earlier sessions left, and write down what they may have paid in vain."""
+    async def _recall(self) -> bool:
+        """Take up what earlier sessions left, and write down what they may have paid in vain;
+        whether they had begun to simulate.
+        """
         left = await anyio.to_thread.run_sync(self._harvest.recall, self._store.path)
         killed = [each for each in left if each.status == TrajectoryStatus.RUNNING]
         lost = [lost_call(self._client.endpoint, "author", each.id) for each in killed]
@@ -200,12 +226,14 @@ class _Generation:
         self._client.spending.charge_earlier(earlier)
         if calls := len(left) + reviews:
             self._report(cut_off_sentence(calls, earlier))
+        return bool(left or self._harvest.done)
 
     def _has_room(self, active: int) -> bool:
         harvest = self._harvest
         return (
             harvest.kept + harvest.waiting + active < self._config.n
             and active < self._config.simulator.max_in_flight
+            and harvest.waiting < _WAITING_PER_CALL * self._config.simulator.max_in_flight
         )
 
     def _tell_reviewed(self, reviewed: int) -> None:
@@ -228,15 +256,19 @@ class _Generation:
 
     async def _announce(self, settled: list[Settled]) -> None:
         """Write down what became of those that waited, and tell of those that are kept."""
-        if not settled:
-            return
-        await self._store.append(*(each.trajectory for each in settled))
         if self._on_kept is None:
+            await self._write(settled)
             return
-        for each in settled:
-            if each.trajectory.status == TrajectoryStatus.KEPT:
-                seed = str(each.trajectory.detail["seed"])
-                self._on_kept(KeptTrajectory(each.trajectory.id, seed, each.messages))
+        # One after the other, so that they are told in the order of their numbers.
+        async with self._telling:
+            await self._write(settled)
+            for each in settled:
+                if each.trajectory.status == TrajectoryStatus.KEPT:
+                    seed = str(each.trajectory.detail["seed"])
+                    await self._on_kept(KeptTrajectory(each.trajectory.id, seed, each.messages))
+
+    async def _write(self, settled: list[Settled]) -> None:
+        await self._store.append(*(each.trajectory for each in settled if not each.stored))
 
     async def _sample(self, plan: Plan) -> None:
         """One trajectory, from its first record to its last."""

@@ -42,6 +42,8 @@ class Settled(msgspec.Struct, frozen=True):
 
     trajectory: TrajectoryRecord
     messages: list[Message]
+    stored: bool
+    """Whether the record says so already."""
 
 
 class _Waiting(msgspec.Struct, frozen=True):
@@ -146,7 +148,7 @@ class Harvest:
             return self.settle()
         if ended.status == TrajectoryStatus.KEPT and finished.told is not None:
             self._keep(ended, finished.told)
-        return [Settled(ended, messages), *self.settle()]
+        return [Settled(ended, messages, stored=True), *self.settle()]
 
     def settle(self) -> list[Settled]:
         """Settle those that waited and whose turn has come."""
@@ -168,7 +170,7 @@ class Harvest:
             self._keep(trajectory, waiting.told)
         else:
             self.rejected[str(trajectory.rejected_by)] += 1
-        return Settled(trajectory, waiting.messages)
+        return Settled(trajectory, waiting.messages, stored=False)
 
     def _told_apart(self, passed: TrajectoryRecord, told: Told) -> TrajectoryRecord:
         """Kept, or rejected as a duplicate."""

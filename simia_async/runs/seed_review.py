@@ -19,13 +19,17 @@ from simia_async.runs.lost import lost_call
 from simia_async.runs.material import Material
 from simia_async.runs.outage import OutageWatch
 from simia_async.runs.spending import run_within
+from simia_async.runs.world import record_world
 from simia_async.simulation import Review, Simulator
-from simia_async.simulation.prompts import prompt_record
 from simia_async.synthesis.prefilter import prefilter
+from simia_async.synthesis.rules import RuleSettings
 
 UNREVIEWED = "unreviewed"
 """Cause of a seed that the reviewer failed at; it is asked again when the run goes on."""
+_DEFAULT_RULES = RuleSettings()
 _RECONSTRUCTED = "reconstructed"
+_TOLD = "told"
+"""What the file tells of a seed that was reconstructed."""
 
 OnReviewed = Callable[[int], None]
 """Hears how many seeds are decided on."""
@@ -46,15 +50,21 @@ async def choose_seeds(
     client: ChatClient,
     store: Store,
     on_reviewed: OnReviewed = lambda _: None,
+    *,
+    settings: RuleSettings = _DEFAULT_RULES,
+    may_review: bool = True,
 ) -> ChosenSeeds:
     """The seeds to work from; the verdicts of all are in the store.
 
-    Raises `UsageError` if none is left or the seeds are not those that the run began with, and
-    `EndpointError` if the reviewer is down for good.
+    `settings` are those of the rules that seeds must pass. Without `may_review` the ones that were
+    used before are used again, and no others. Raises `UsageError` if none is left or the seeds are
+    not those that the run began with, and `EndpointError` if the reviewer is down for good.
     """
     known = await anyio.to_thread.run_sync(_recall, store, material)
-    review = _Review(config, material, client, store, known, on_reviewed)
-    await review.run()
+    review = _Review(config, material, client, store, known, settings, on_reviewed)
+    await review.decide_without_asking()
+    if may_review:
+        await review.run()
     used = [
         _as_used(seed, record)
         for seed in material.seeds
@@ -62,7 +72,8 @@ async def choose_seeds(
     ]
     if not used:
         _complain(known[seed.id] for seed in material.seeds)
-    return ChosenSeeds(used, Counter(r.cause for r in known.values() if r.cause is not None))
+    unused = (record for record in known.values() if record.status != SeedStatus.USED)
+    return ChosenSeeds(used, Counter(record.cause or record.status for record in unused))
 
 
 def _complain(unused: Iterable[SeedRecord]) -> NoReturn:
@@ -99,8 +110,8 @@ def _recall(store: Store, material: Material) -> dict[str, SeedRecord]:
         known = {record.id: record for record in reader.seeds()}
     wire = {seed.id: _wire(seed) for seed in [*material.seeds, *material.failed]}
     for record in known.values():
-        same = record.detail.get(_RECONSTRUCTED) or record.messages == wire.get(record.id)
-        if record.id not in wire or not same:
+        told = record.detail.get(_TOLD, record.messages)
+        if wire.get(record.id) != told:
             raise UsageError(
                 f"{store.path}: seed {record.id} is not what it was when the run began; name "
                 "another database with --run, or bring the old seeds back"
@@ -118,6 +129,7 @@ class _Review:
         client: ChatClient,
         store: Store,
         known: dict[str, SeedRecord],
+        settings: RuleSettings,
         on_reviewed: OnReviewed,
     ) -> None:
         self._config = config
@@ -125,47 +137,47 @@ class _Review:
         self._client = client
         self._store = store
         self._known = known
+        self._settings = settings
         self._on_reviewed = on_reviewed
+        self._open = 0
         self._simulator = Simulator(client, material.environment)
         self._outage = OutageWatch()
 
     async def run(self) -> None:
-        """Decide on every seed that is not decided on yet."""
-        await self._decide_without_asking()
+        """Review every seed that is not decided on yet, as far as the budget goes."""
         todo = [seed for seed in self._material.seeds if self._is_open(seed)]
         if not todo:
             return
-        await self._store.append(prompt_record("reviewer", self._material.environment.prompts))
+        self._open = len(todo)
+        await record_world(self._store, self._material.environment, "reviewer")
         works = (partial(self._decide, seed) for seed in todo)
         limit = self._config.simulator.max_in_flight
         await run_within(
             self._client.spending, works, lambda active: active < limit, preparatory=True
         )
-        for seed in todo:
-            # The budget may have ended the review.
-            self._known.setdefault(seed.id, _record(seed, SeedStatus.WAITING, None, None))
 
     def _is_open(self, seed: Seed) -> bool:
-        record = self._known.get(seed.id)
-        return record is None or record.status == SeedStatus.WAITING or record.cause == UNREVIEWED
+        record = self._known[seed.id]
+        return record.status == SeedStatus.WAITING or record.cause == UNREVIEWED
 
-    async def _decide_without_asking(self) -> None:
+    async def decide_without_asking(self) -> None:
         """Leave out what failed; without a pre-filter use the rest, if it is all there."""
-        decided = [
-            _record(seed, SeedStatus.LEFT_OUT, "reward", "its reward is 0")
-            for seed in self._material.failed
-            if seed.id not in self._known
-        ]
-        if not self._config.prefilter:
-            decided += [_unreviewed(seed) for seed in self._material.seeds if self._is_open(seed)]
-        await self._keep(*decided)
+        without_review = _waiting if self._config.prefilter else _unreviewed
+        await self._keep(
+            *(
+                _record(seed, SeedStatus.LEFT_OUT, "reward", "its reward is 0")
+                for seed in self._material.failed
+                if seed.id not in self._known
+            ),
+            *(without_review(seed) for seed in self._material.seeds if seed.id not in self._known),
+        )
 
     async def _decide(self, seed: Seed) -> None:
         ledger: list[CallRecord] = []
-        # Before the call, so that a killed run knows what it may have paid for.
-        await self._keep(_record(seed, SeedStatus.REVIEWING, None, None))
         outage: EndpointError | None = None
         try:
+            # Before the call, so that a killed run knows what it may have paid for.
+            await self._keep(_record(seed, SeedStatus.REVIEWING, None, None))
             review = await self._simulator.review(seed, ledger)
             self._outage.answered()
             decided = await anyio.to_thread.run_sync(self._judge, seed, review)
@@ -174,22 +186,22 @@ class _Review:
             outage = error if self._outage.is_outage(error) else None
         except BaseException:
             with anyio.CancelScope(shield=True):
-                waiting = _record(seed, SeedStatus.WAITING, None, None)
-                await self._store.append(waiting, *ledger)
+                await self._store.append(_waiting(seed), *ledger)
             raise
         self._known[seed.id] = decided
         await self._store.append(decided, *ledger)
         if outage is not None:
             raise outage
-        reviewed = sum(not self._is_open(each) for each in self._material.seeds)
-        self._on_reviewed(reviewed)
+        self._open -= 1
+        self._on_reviewed(len(self._material.seeds) - self._open)
 
     def _judge(self, seed: Seed, review: Review) -> SeedRecord:
-        verdict = prefilter(seed, review, self._material.environment)
+        verdict = prefilter(seed, review, self._material.environment, self._settings)
         status = SeedStatus.USED if verdict.cause is None else SeedStatus.REJECTED
         if verdict.reconstructed is not None:
-            seed = msgspec.structs.replace(seed, messages=verdict.reconstructed)
             verdict.detail[_RECONSTRUCTED] = True
+            verdict.detail[_TOLD] = _wire(seed)
+            seed = msgspec.structs.replace(seed, messages=verdict.reconstructed)
         return _record(seed, status, verdict.cause, verdict.reason, verdict.detail)
 
     async def _keep(self, *records: SeedRecord) -> None:
@@ -201,6 +213,10 @@ def _unreviewed(seed: Seed) -> SeedRecord:
     if seed.incomplete is not None:
         return _record(seed, SeedStatus.REJECTED, "incomplete", seed.incomplete)
     return _record(seed, SeedStatus.USED, None, None)
+
+
+def _waiting(seed: Seed) -> SeedRecord:
+    return _record(seed, SeedStatus.WAITING, None, None)
 
 
 def _record(

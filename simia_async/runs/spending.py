@@ -30,25 +30,28 @@ def check_prices(budget: Budget, client: ChatClient) -> None:
 
 def earlier_spending(path: Path) -> Earlier:
     """What earlier sessions of the run at `path` have spent. It reads every call of the run."""
-    units: dict[int, Amount] = {}
-    prepared = dearest = Amount()
+    units: dict[int | str, Amount] = {}
+    prepared = dearest = dearest_prepared = Amount()
     lost = 0
     priced = False
     with Reader(path) as reader:
-        for call in reader.calls():
+        for number, call in enumerate(reader.calls()):
             lost += call.status in _LOST
             priced = priced or call.cost_usd is not None
             amount = _amount(call)
-            if call.trajectory_id is None:
+            if call.role == "reviewer":
                 prepared += amount
-            else:
-                units[call.trajectory_id] = units.get(call.trajectory_id, Amount()) + amount
+                dearest_prepared = dearest_prepared.at_least(amount)
+                continue
+            # Calls that are for no trajectory are a unit each.
+            unit = f"call {number}" if call.trajectory_id is None else call.trajectory_id
+            units[unit] = units.get(unit, Amount()) + amount
     spent = prepared
-    for unit in units.values():
-        spent += unit
-        dearest = dearest.at_least(unit)
-    answered = sum(1 for unit in units.values() if unit.tokens)
-    return Earlier(spent, prepared, priced, answered, lost, dearest)
+    for amount in units.values():
+        spent += amount
+        dearest = dearest.at_least(amount)
+    answered = sum(1 for amount in units.values() if amount.tokens)
+    return Earlier(spent, prepared, priced, answered, lost, dearest, dearest_prepared)
 
 
 def _amount(call: CallRecord) -> Amount:

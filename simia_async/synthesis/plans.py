@@ -63,7 +63,8 @@ class Coverage:
         least = self._least_used(self._all)
         feature = min(self._with, key=lambda name: (self.counts[name], name), default=None)
         at = least if feature is None else self._least_used(self._with[feature])
-        if self._uses[at] > 2 * self._uses[least]:
+        fewest = self._uses[least]
+        if self._uses[at] > fewest and self._uses[at] + 1 > 2 * fewest:
             at = least
         self._uses[at] += 1
         self.counts.update(self._features[at])

@@ -85,7 +85,7 @@ class Reader:
         raise StoreError(f"{self.path}: holds no environment, so no trajectories")
 
     def prompts(self) -> list[PromptRecord]:
-        """The words that each role of the simulator was asked with."""
+        """The words that each role of the simulator was asked with, the oldest first."""
         return list(self._select(PromptRecord))
 
     def seeds(self) -> Iterator[SeedRecord]:

@@ -50,7 +50,7 @@ TABLES: dict[type[Any], Table] = {
     RunRecord: Table("runs", "id", numbered=False),
     SessionRecord: Table("sessions", "id"),
     EnvironmentRecord: Table("environments", "name", numbered=False),
-    PromptRecord: Table("prompts", "role", numbered=False),
+    PromptRecord: Table("prompts"),
     SeedRecord: Table("seeds", "id", numbered=False),
     TaskRecord: Table("tasks", "id", numbered=False),
     GroupRecord: Table("groups", "id"),

@@ -3,7 +3,9 @@ CREATE TABLE seeds (
     id TEXT PRIMARY KEY, status TEXT NOT NULL, cause TEXT, reason TEXT, reward REAL,
     messages BLOB NOT NULL, detail BLOB NOT NULL
 );
-CREATE TABLE prompts (role TEXT PRIMARY KEY, sha256 TEXT NOT NULL, words TEXT NOT NULL);
+CREATE TABLE prompts (
+    id INTEGER PRIMARY KEY, role TEXT NOT NULL, sha256 TEXT NOT NULL, words TEXT NOT NULL
+);
 ALTER TABLE tasks ADD COLUMN status TEXT NOT NULL DEFAULT 'ready';
 ALTER TABLE tasks ADD COLUMN reason TEXT;
 
