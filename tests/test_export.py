@@ -362,21 +362,25 @@ def left_behind(run: Path) -> list[str]:
     return sorted(str(p.relative_to(run.parent)) for p in paths if not p.name.startswith("run.db"))
 
 
-def test_an_export_replaces_the_one_before_as_a_whole_and_leaves_other_files(run: Path) -> None:
+async def test_an_export_replaces_the_one_before_as_a_whole_and_leaves_other_files(
+    run: Path,
+) -> None:
     out = run.with_name("out")
     export(run, out, ExportFormat.HERMES)
     (out / "notes.txt").write_text("mine")
+    async with open_store(run) as store:
+        await store.append(TrajectoryRecord(3, "desk", "t", TrajectoryStatus.REJECTED))
     with (out / "train.jsonl").open() as reader_of_the_old:
-        assert export(run, out, ExportFormat.OPENAI).count == 2
+        assert export(run, out, ExportFormat.HERMES).count == 1
         # Whoever had it open reads on in the old file: it was not written over in place.
-        assert "tools" not in json.loads(reader_of_the_old.readline())
-    assert "tools" in lines_of(out / "train.jsonl")[0]
+        assert len(reader_of_the_old.readlines()) == 2
+    assert len(lines_of(out / "train.jsonl")) == 1
     names = sorted(path.name for path in out.iterdir())
     assert names == ["README.md", "dataset_info.json", "notes.txt", "train.jsonl"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "dataset_info.json"])
-def test_somebody_elses_card_or_list_is_not_overwritten(run: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["README.md", "dataset_info.json", "train.jsonl"])
+def test_a_file_of_somebody_else_is_not_overwritten(run: Path, name: str) -> None:
     out = run.with_name("out")
     out.mkdir()
     (out / name).write_text("mine")
@@ -384,6 +388,43 @@ def test_somebody_elses_card_or_list_is_not_overwritten(run: Path, name: str) ->
         export(run, out)
     assert left_behind(run) == ["out", f"out/{name}"]
     assert (out / name).read_text() == "mine"
+
+
+def all_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@each_format
+def test_an_export_in_another_format_does_not_replace_the_one_that_is_there(run, form) -> None:
+    out = run.with_name("out")
+    export(run, out, form)
+    before = all_of(out)
+    for other in set(ExportFormat) - {form}:
+        said = f"out: holds an export as {form}; name another directory to export as {other}"
+        with pytest.raises(UsageError, match=said):
+            export(run, out, other)
+    assert all_of(out) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "edited"),
+    [
+        ("# license: yours to choose; name it here before you publish", "license: mit"),
+        ("## Limits", "## Limits\n\n- Mine."),
+        ("<!-- exported by simia-async", "<!-- by me"),
+    ],
+)
+def test_a_card_that_was_edited_is_not_replaced(run: Path, line: str, edited: str) -> None:
+    out = run.with_name("out")
+    export(run, out)
+    card = out / "README.md"
+    text = card.read_text(encoding="utf-8")
+    assert line in text
+    card.write_text(text.replace(line, edited), encoding="utf-8")
+    before = all_of(out)
+    with pytest.raises(UsageError, match=r"README\.md: was not .*, or was edited since; export to"):
+        export(run, out)
+    assert all_of(out) == before
 
 
 def test_a_run_or_a_file_is_no_place_to_export_to(run: Path) -> None:

@@ -1,6 +1,7 @@
 """File formats of conversations: what is written is read back, and nothing is mistaken."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -639,7 +640,9 @@ BAD = [
     (b"7", "line 1: Expected `object`, got `int`"),
     (b"[1]", "item 1: Expected `object`, got `int`"),
     (b"[{}", "c.jsonl: Input data was truncated"),
-    (b'{"messages": "Hi"}', "line 1: no conversation"),
+    (b'{"messages": "Hi"}', "line 1: `messages`: JSON is malformed"),
+    (b'{"messages": "{}"}', "line 1: `messages`: Expected `array`, got `object`"),
+    (b'{"messages": {}}', r"line 1: Expected `array`, got `object` - at `\$\.messages`"),
     (b'{"messages": []}', "line 1: a conversation in which nobody speaks"),
     (b'{"messages": [{"role": "user", "content": 1}]}', r"at `\$.messages\[0\].content`"),
     (b'{"messages": [{"role": "robot"}]}', r"value 'robot' - at `\$.messages\[0\].role"),
@@ -683,6 +686,24 @@ def test_parquet_of_other_formats_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "c.parquet"
     write_table(Table.from_pylist([APIGEN]), path)
     assert list(read_conversations(path)) == of_file(tmp_path, json.dumps(APIGEN))
+
+
+def test_a_reward_that_pandas_does_not_know_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    rewards = [math.nan, None, 0.0]
+    write_table(Table.from_pylist([CHAT | {"reward": reward} for reward in rewards]), path)
+    assert [each.reward for each in read_conversations(path)] == [None, None, 0.0]
+
+
+@pytest.mark.parametrize("form", [openai, hermes, llama3])
+def test_messages_that_are_json_text_are_read_as_the_same(form: Any, tmp_path: Path) -> None:
+    line = form.write(SOUND)
+    text = line | {"messages": json.dumps(line["messages"])}
+    assert of_file(tmp_path, json.dumps(text)) == of_file(tmp_path, json.dumps(line))
+    path = tmp_path / "c.parquet"
+    write_table(Table.from_pylist([{"id": line["id"], "messages": text["messages"]}]), path)
+    (read,) = read_conversations(path)
+    assert [m.role for m in read.messages] == [m.role for m in SOUND.messages]
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch) -> None:

@@ -26,10 +26,11 @@ from simia_store.checks import check
 import simia_async
 from simia_async.clients import Spending
 from simia_async.clients.spending import Amount, Earlier
-from simia_async.config import Budget, Endpoint, GenerateConfig
+from simia_async.config import Budget, Endpoint, GenerateConfig, TasksConfig
 from simia_async.errors import ConfigError
 from simia_async.runs.generate import run_generate
 from simia_async.runs.spending import run_within
+from simia_async.runs.tasks import run_tasks
 from simia_async.testing import ScriptedServer
 
 SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
@@ -252,6 +253,28 @@ async def test_the_pre_filter_is_part_of_the_budget(tmp_path: Path) -> None:
         with Reader(run) as reader:
             roles = [call.role for call in reader.calls()]
         assert roles.count("reviewer") == 24
+
+
+async def test_a_budget_that_is_spent_in_the_pre_filter_is_not_exceeded_by_going_on(
+    tmp_path: Path,
+) -> None:
+    config = GenerateConfig(n=4, budget=Budget(max_tokens=9_000))
+    spent = []
+    for _ in range(3):
+        result = await run_generate(config, tmp_path / "g.db", report=print)
+        spent.append(result.spending.spent_tokens)
+        assert result.budget_spent
+    assert 6_000 < spent[0] == spent[1] == spent[2] <= 9_000
+
+
+async def test_tasks_that_go_on_know_what_a_task_cost(tmp_path: Path) -> None:
+    config = TasksConfig(prefilter=False, budget=Budget(max_tokens=9_000))
+    spent = []
+    for _ in range(3):
+        result = await run_tasks(config, tmp_path / "t.db", tmp_path / "t.jsonl", report=print)
+        spent.append(result.spending.spent_tokens)
+        assert result.budget_spent
+    assert 4_000 < spent[0] == spent[1] == spent[2] <= 9_000
 
 
 async def simia(*arguments: str) -> tuple[int, str, str]:

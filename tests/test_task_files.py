@@ -20,6 +20,7 @@ from simia_async.environments import (
     load_tasks,
     write_tasks,
 )
+from simia_async.environments.tasks_file import tasks_to_keep
 from simia_async.errors import UsageError
 from simia_async.messages import FunctionCall, Message, ToolCall
 
@@ -191,6 +192,14 @@ def test_writing_replaces_a_file_as_a_whole_and_leaves_nothing_beside_it(tmp_pat
     write_tasks(path, tasks[:1])
     assert load_tasks(path, DESK) == tasks[:1]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_tasks_to_keep_are_as_they_stand_and_foreign_ones_are_refused(tmp_path: Path) -> None:
+    path = file_of(tmp_path, TASK | {"goal": "edited"}, TASK | {"id": "b"})
+    assert [task.goal for task in tasks_to_keep(path, DESK, {"a", "b", "c"})] == ["edited", ""]
+    with pytest.raises(UsageError, match=r"tasks\.jsonl: holds tasks .* not make, such as 'b'"):
+        tasks_to_keep(path, DESK, {"a"})
+    assert tasks_to_keep(tmp_path / "none.jsonl", DESK, {"a"}) == []
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
