@@ -30,7 +30,8 @@ def synthesize(
 
     The simulator writes scenario, goal, initial state and rubric; the conversation is the
     reference. Tasks of one seed are all held out, or none is.
-    Run it again on the same database to go on where it was cut off.
+    Run it again with the same --run to go on where it was cut off; tasks that stand in the file
+    stay as they are there.
     """
 
     async def main() -> TasksResult:
@@ -60,5 +61,5 @@ def print_result(result: TasksResult) -> None:
     if result.budget_spent:
         show("stopped", "the budget is spent")
     show("spent", cost_note(result.spending).removeprefix(", "))
-    show("written", result.out)
+    show("written", result.out or "nothing, for no task was made")
     show("run", result.run)

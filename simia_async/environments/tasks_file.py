@@ -6,7 +6,7 @@ A directory of τ²-bench holds its tasks in `tasks.json`, which is read where t
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,22 @@ def read_tasks(path: Path, environment: Environment, report: Report) -> list[Tas
     if not found and path.exists() and not path.read_bytes().strip():
         report(f"{path}: is empty; expected tasks, or no such file")
     return list(tasks.values())
+
+
+def tasks_to_keep(path: Path, environment: Environment, made: Container[str]) -> list[Task]:
+    """The tasks of a file that is to be written anew, as they stand there; none without a file.
+
+    Raises `UsageError` if it holds one whose id is not among those `made`.
+    """
+    if not path.exists():
+        return []
+    tasks = load_tasks(path, environment)
+    if foreign := next((task.id for task in tasks if task.id not in made), None):
+        raise UsageError(
+            f"{path}: holds tasks that this run did not make, such as {foreign!r}; name another "
+            "file, or go on with the run that made them (--run)"
+        )
+    return tasks
 
 
 def write_tasks(path: Path, tasks: Iterable[Task]) -> None:

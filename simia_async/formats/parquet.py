@@ -5,6 +5,7 @@ conversation is held. Row groups are written and read one by one. Needs pyarrow,
 `parquet`.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import islice
@@ -33,12 +34,12 @@ def write_parquet(path: Path, conversations: Iterable[Conversation]) -> None:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of any Parquet file, without their nulls. Raises `UsageError` if it is none."""
+    """Rows of any Parquet file, without nulls and NaN. Raises `UsageError` if it is none."""
     arrow, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=ROWS_IN_A_GROUP):
-                yield from map(_without_nulls, batch.to_pylist())
+                yield from map(_what_is_known, batch.to_pylist())
     except arrow.ArrowException as error:
         raise UsageError(f"{path}: cannot be read as Parquet: {error}") from error
 
@@ -49,8 +50,13 @@ def _row(conversation: Conversation) -> dict[str, Any]:
     return openai.write(conversation) | {"tools": compact(conversation.tools)}
 
 
-def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if value is not None}
+def _what_is_known(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without nulls, and without NaN, which pandas writes in their place."""
+    return {key: value for key, value in row.items() if value is not None and not _is_nan(value)}
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _schema(arrow: ModuleType) -> Any:

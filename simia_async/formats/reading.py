@@ -1,7 +1,7 @@
 """Conversations of any file: its format is told from its suffix and from the keys of its objects.
 
 Read are JSON lines, one JSON array, and Parquet, of objects as OpenAI, tau-bench, ShareGPT, Hermes
-and Llama 3 have them.
+and Llama 3 have them. `messages` may be JSON text, as tables often hold them.
 """
 
 from collections.abc import Callable, Iterator
@@ -81,6 +81,8 @@ def _items(path: Path, array: bytes) -> Iterator[tuple[str, int, bytes]]:
 
 def _read(data: bytes | dict[str, Any]) -> Conversation:
     line = data if isinstance(data, dict) else decode(data, dict[str, Any])
+    if isinstance(messages := line.get("messages"), str):
+        line = line | {"messages": decode(messages, list[Any], "`messages`")}
     conversation = _reader_of(line)(line)
     if not conversation.messages:
         raise NotReadable("a conversation in which nobody speaks")
@@ -91,9 +93,8 @@ def _reader_of(line: dict[str, Any]) -> Read:
     for key, reader in _READERS.items():
         if key in line:
             return reader
-    messages = line.get("messages")
-    if isinstance(messages, list):
-        return _chat_reader(line, messages)
+    if "messages" in line:
+        return _chat_reader(line, line["messages"])
     found = ", ".join(f"`{key}`" for key in list(line)[:8]) or "no key at all"
     raise NotReadable(
         "no conversation; expected `messages` (OpenAI, Hermes or Llama 3 chat), `conversations` "
@@ -101,8 +102,10 @@ def _reader_of(line: dict[str, Any]) -> Read:
     )
 
 
-def _chat_reader(line: dict[str, Any], messages: list[Any]) -> Read:
+def _chat_reader(line: dict[str, Any], messages: Any) -> Read:
     """Chat with tools or calls apart from the text is OpenAI's, whatever its texts look like."""
+    if not isinstance(messages, list):
+        return openai.read  # It says what it found.
     apart = "tools" in line or any(isinstance(m, dict) and m.get("tool_calls") for m in messages)
     if not apart and llama3.is_llama3(messages):
         return llama3.read

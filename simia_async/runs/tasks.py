@@ -23,9 +23,9 @@ from simia_async.runs.record import record_run
 from simia_async.runs.seed_review import choose_seeds, write_down_lost_reviews
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
+from simia_async.runs.world import record_world
 from simia_async.runs.task_sources import check_ids, kept_by
 from simia_async.simulation import Simulator, TaskDraft
-from simia_async.simulation.prompts import prompt_record
 from simia_async.supervision.service import Report
 from simia_async.synthesis.task_making import Source, as_task, check_draft, heldout_seeds
 
@@ -78,9 +78,7 @@ async def run_tasks(
         connect_simulator(config.simulator, config.budget, report) as client,
         record_run(path, "tasks", config, may_continue=True) as store,
     ):
-        await store.append(
-            environment.as_record(), prompt_record("task_author", environment.prompts)
-        )
+        await record_world(store, environment, "task_author")
         making = _Making(environment, client, store, out, on_progress)
         await making.recall(report)
         sources: Sources = {

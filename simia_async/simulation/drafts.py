@@ -1,26 +1,24 @@
 """A whole conversation as an author wrote it: JSON, with slips or without, or the paper's text.
 
 Simulators are asked for OpenAI messages in JSON. What they write instead is read where its meaning
-is beyond doubt, and each such reading is noted; the rules see to the rest.
+is beyond doubt, and each such reading is noted; the rules see to the rest. Nothing that may belong
+to the conversation is dropped.
+
+A user who quotes a line that begins `ASSISTANT:` cannot be told from a turn of the agent in the
+paper's text: nothing there escapes it, so the line is read as a turn.
 """
 
-import re
-from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from simia_async.messages import FunctionCall, Message, ToolCall
-from simia_async.simulation.loose_json import some_json, whole_json
+from simia_async.simulation.loose_json import whole_json
+from simia_async.simulation.paper_text import find_marks, read_paper_text
 from simia_async.simulation.replies import Draft
+from simia_async.simulation.written_calls import read_call, read_call_text
 
-_MARK = re.compile(
-    r"^[ \t]*(?:\*\*|#+ *)?(SYSTEM|HUMAN|USER|ASSISTANT|GPT|FUNCTION_CALL|OBSERVATION)(?:\*\*)?:"
-    r"(?:\*\*)?[ \t]*",
-    re.MULTILINE,
-)
-_THOUGHT = re.compile(r"\s*(<think>.*?</think>)\s*", re.DOTALL)
 _ROLES = {
     "human": "user",
     "user": "user",
@@ -36,16 +34,62 @@ _ROLES = {
 _LISTS = ("messages", "conversation", "conversations", "trajectory")
 
 
+_FIELDS = {
+    *("role", "from", "content", "value", "name", "tool_calls", "function_call", "tool_call_id"),
+    "reasoning_content",
+}
+
+
+class _Function(FunctionCall, frozen=True, gc=False, forbid_unknown_fields=True):
+    pass
+
+
+class _Call(ToolCall, frozen=True, gc=False, forbid_unknown_fields=True):
+    function: _Function
+
+
+class _Message(Message, frozen=True, gc=False, forbid_unknown_fields=True):
+    tool_calls: list[_Call] | None = None  # type: ignore[assignment]
+
+
+class _TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    type: Literal["text"]
+    text: str
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What is asked for: messages without a field that they do not have."""
+
+    messages: list[_Message]
+
+
 def read_draft(text: str) -> Draft:
     """The conversation in an author's answer. Raises `msgspec.ValidationError` if there is none."""
     try:
-        return msgspec.json.decode(text, type=Draft)
-    except (msgspec.DecodeError, RecursionError):
+        asked = msgspec.json.decode(text, type=_Asked)
+        return Draft(msgspec.convert(asked.messages, list[Message], from_attributes=True))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
-    marks = list(_MARK.finditer(text))
-    if marks and not text.lstrip().startswith(("{", "[", "```")):
-        return Draft(_read_text(text, marks), ["HUMAN:/ASSISTANT: text instead of JSON"])
-    return _Reading().draft(whole_json(text))
+    if not text.lstrip().startswith(("{", "[", "```")) and (marks := find_marks(text)):
+        return read_paper_text(text, marks)
+    return _Reading().draft(whole_json(text, _is_conversation))
+
+
+def _turns_of(value: Any) -> list[Any] | None:
+    """The turns in an answer: a list under one of the names for it, or a bare one."""
+    if isinstance(value, dict):
+        found = [value[name] for name in _LISTS if isinstance(value.get(name), list)]
+        return found[0] if found else None
+    return value if isinstance(value, list) else None
+
+
+def _is_conversation(value: Any) -> bool:
+    turns = _turns_of(value)
+    return bool(turns) and all(isinstance(turn, dict) and _role_of(turn) for turn in turns or ())
+
+
+def _role_of(turn: dict[str, Any]) -> Any:
+    return turn.get("role", turn.get("from"))
 
 
 class _Reading:
@@ -56,104 +100,82 @@ class _Reading:
         self._numbers = count()
 
     def draft(self, value: Any) -> Draft:
-        messages = [self._message(at, turn) for at, turn in enumerate(self._turns(value))]
-        return Draft(messages, list(self._slips) or ["slips in the JSON"])
-
-    def _turns(self, value: Any) -> list[Any]:
-        if isinstance(value, dict):
-            found = [value[name] for name in _LISTS if isinstance(value.get(name), list)]
-            value = found[0] if found else None
-        else:
-            self._note("a bare list instead of an object")
-        if not isinstance(value, list):
+        turns = _turns_of(value)
+        if turns is None:
             raise msgspec.ValidationError("no `messages`, a list of turns")
-        return value
+        if turns is value:
+            self._note("a bare list instead of an object")
+        messages = [self._message(at, turn) for at, turn in enumerate(turns)]
+        return Draft(messages, list(self._slips) or ["slips in the JSON"])
 
     def _message(self, at: int, turn: Any) -> Message:
         if not isinstance(turn, dict):
             raise msgspec.ValidationError(f"turn {at} is no object")
-        said = turn.get("role", turn.get("from"))
+        said = _role_of(turn)
         role = _ROLES.get(str(said).lower())
         if role is None:
-            raise msgspec.ValidationError(f"turn {at}: found role {said!r}")
+            raise msgspec.ValidationError(f"turn {at}: found role {str(said)[:80]!r}")
         if role != said:
             self._note(f"role {said!r}")
-        content = self._text(turn.get("content", turn.get("value")), "content")
+        try:
+            return self._message_of(role, turn)
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(f"turn {at}: {error}") from error
+
+    def _message_of(self, role: str, turn: dict[str, Any]) -> Message:
+        self._look_for_other_fields(turn)
+        content = self._content(role, turn.get("content", turn.get("value")))
+        calls = self._calls(turn)
         if role == "function_call":
-            calls, content = read_call_text(content or "", self._next_id)
-        else:
-            written = turn.get("tool_calls") or []
-            calls = [self._call(at, call) for call in written if isinstance(written, list)]
+            role = "assistant"
+            if not calls:
+                calls, content = read_call_text(content or "", self._next_id, self._note)
         wire = {
-            "role": "assistant" if role == "function_call" else role,
+            "role": role,
             "content": content,
             "tool_calls": calls or None,
             "tool_call_id": turn.get("tool_call_id"),
             "name": turn.get("name") if role == "tool" else None,
+            "reasoning_content": turn.get("reasoning_content"),
         }
         return msgspec.convert(wire, Message)
 
-    def _call(self, at: int, call: Any) -> ToolCall:
-        function = call.get("function", call) if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise msgspec.ValidationError(f"turn {at}: a call without a name")
-        arguments = self._text(function.get("arguments", function.get("parameters")), "arguments")
-        number = call.get("id")
-        if not isinstance(number, str) or not number:
-            self._note("calls without ids")
-            number = self._next_id()
-        return ToolCall(number, FunctionCall(function["name"], arguments or ""))
+    def _look_for_other_fields(self, turn: dict[str, Any]) -> None:
+        """A field of another name may be left out if it holds no more than a word on the turn."""
+        for name in turn.keys() - _FIELDS:
+            if isinstance(turn[name], dict | list) and turn[name]:
+                raise msgspec.ValidationError(f"{name[:80]!r} is no field of messages")
+            self._note("other fields than were asked for")
 
-    def _text(self, value: Any, what: str) -> str | None:
+    def _calls(self, turn: dict[str, Any]) -> list[ToolCall]:
+        written = turn.get("tool_calls") or []
+        if isinstance(written, dict):
+            self._note("one call instead of a list of calls")
+            written = [written]
+        if not isinstance(written, list):
+            raise msgspec.ValidationError("`tool_calls` is no list of calls")
+        if (legacy := turn.get("function_call")) is not None:
+            if written:
+                raise msgspec.ValidationError("both `tool_calls` and `function_call`")
+            self._note("`function_call` instead of `tool_calls`")
+            written = [legacy]
+        return [read_call(call, self._next_id, self._note) for call in written]
+
+    def _content(self, role: str, value: Any) -> str | None:
+        """What was said. Observations may be any JSON; what people say is text, or parts of it."""
         if value is None or isinstance(value, str):
             return value
-        self._note(f"{what} as JSON instead of text")
-        return msgspec.json.encode(value).decode()
+        if role in {"tool", "function_call"}:
+            self._note("content as JSON instead of text")
+            return msgspec.json.encode(value).decode()
+        self._note("content in parts")
+        try:
+            return "\n".join(part.text for part in msgspec.convert(value, list[_TextPart]))
+        except msgspec.ValidationError:
+            raise msgspec.ValidationError("`content` is no text") from None
 
     def _next_id(self) -> str:
         return f"call_{next(self._numbers)}"
 
     def _note(self, slip: str) -> None:
         self._slips[slip] = None
-
-
-def _read_text(text: str, marks: list[re.Match[str]]) -> list[Message]:
-    """The paper's form: a mark at the start of a line, and what was said up to the next one."""
-    messages: list[Message] = []
-    unanswered: list[str] = []
-    numbers = count()
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    for mark, end in zip(marks, ends, strict=True):
-        said = text[mark.end() : end].strip()
-        match mark[1]:
-            case "SYSTEM":
-                continue
-            case "HUMAN" | "USER":
-                messages.append(Message("user", said))
-            case "ASSISTANT" | "GPT":
-                messages.append(Message("assistant", said))
-            case "FUNCTION_CALL":
-                calls, thought = read_call_text(said, lambda: f"call_{next(numbers)}")
-                unanswered = [call.id for call in calls]
-                messages.append(Message("assistant", thought, tool_calls=calls))
-            case _:
-                answers = unanswered.pop(0) if unanswered else None
-                messages.append(Message("tool", said, tool_call_id=answers))
-    return messages
-
-
-def read_call_text(text: str, next_id: Callable[[], str]) -> tuple[list[ToolCall], str | None]:
-    """Calls written as text, `{"name": …, "arguments": …}` or a list of such, and the thought
-    before them. Raises `msgspec.ValidationError` if they cannot be read.
-    """
-    thought = _THOUGHT.match(text)
-    written = some_json(text[thought.end() :] if thought else text)
-    calls = []
-    for one in written if isinstance(written, list) else [written]:
-        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
-            raise msgspec.ValidationError(f"no call of a tool: {text[:80]!r}")
-        arguments = one.get("arguments", {})
-        if not isinstance(arguments, str):
-            arguments = msgspec.json.encode(arguments).decode()
-        calls.append(ToolCall(next_id(), FunctionCall(one["name"], arguments)))
-    return calls, thought[1] if thought else None

@@ -18,9 +18,6 @@ from simia_async.config import SCRIPTED
 from simia_async.synthesis.export_format import Exported, ExportFormat
 from simia_async.synthesis.funnel import funnel_of
 
-TAG = "- simia-async"
-"""By this line of its front matter an export knows a card of its own."""
-
 _LONGEST_TEXT = 200
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!$&@]|:(?=//))")
 
@@ -54,7 +51,7 @@ def _front_matter(environment: str, format: ExportFormat) -> str:  # noqa: A002
     return (
         f"---\npretty_name: {name}\n"
         "# license: yours to choose; name it here before you publish\n"
-        f"task_categories:\n- text-generation\ntags:\n{TAG}\n- synthetic\n- tool-use\n"
+        f"task_categories:\n- text-generation\ntags:\n- simia-async\n- synthetic\n- tool-use\n"
         "configs:\n- config_name: default\n  data_files:\n  - split: train\n"
         f"    path: {format.file_name}\n---"
     )

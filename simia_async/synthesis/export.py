@@ -14,7 +14,8 @@ from simia_async.formats import Conversation, hermes, llama3, openai, sharegpt
 from simia_async.formats.parquet import write_parquet
 from simia_async.formats.refusals import NotWritable
 from simia_async.messages import Message
-from simia_async.synthesis.dataset_card import TAG, dataset_card
+from simia_async.synthesis.card_signature import signed, signed_format
+from simia_async.synthesis.dataset_card import dataset_card
 from simia_async.synthesis.dataset_info import dataset_info
 from simia_async.synthesis.export_format import Exported, ExportFormat
 
@@ -40,15 +41,16 @@ def export(
 ) -> Exported:
     """Write every kept trajectory of `run` into the directory `out`, one at a time.
 
-    Each file appears whole or not at all; other files of the directory stay. A trajectory that the
-    format cannot hold is left out and told. Raises `StoreError` for a bad run, `UsageError` if
-    there is nothing to export or the place cannot be written.
+    Each file appears whole or not at all. An earlier export in the same format is replaced; every
+    other file of the directory stays. A trajectory that the format cannot hold is left out and
+    told. Raises `StoreError` for a bad run, `UsageError` if there is nothing to export, the place
+    cannot be written or something else would be lost.
     """
     exported = Exported(ExportFormat(format))
     with Reader(run) as reader:
         if not any(o.status is TrajectoryStatus.KEPT for o in reader.outcomes()):
             raise UsageError(f"{run}: kept no trajectory; there is nothing to export")
-        with _appearing(out, (INFO, CARD, exported.format.file_name)) as (info, card, data):
+        with _appearing(out, exported.format) as (card, info, data):
             _write_data(reader, data, exported)
             if not exported.count:
                 raise UsageError(
@@ -57,14 +59,19 @@ def export(
                 )
             entry = dataset_info(reader.environment().name, exported.format)
             info.write_bytes(msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n")
-            card.write_text(dataset_card(reader, exported), encoding="utf-8")
+            text = signed(dataset_card(reader, exported), exported.format)
+            card.write_text(text, encoding="utf-8")
     return exported
 
 
 @contextlib.contextmanager
-def _appearing(out: Path, names: tuple[str, ...]) -> Iterator[list[Path]]:
-    """Paths to write to, which get their `names` in the directory `out` if all goes well."""
-    _check_place(out, names)
+def _appearing(out: Path, format: ExportFormat) -> Iterator[list[Path]]:  # noqa: A002
+    """Paths to write to, which get their names in the directory `out` if all goes well.
+
+    The card comes first: beside it the others can be replaced if this is killed in between.
+    """
+    names = (CARD, INFO, format.file_name)
+    _check_place(out, names, format)
     made = [directory for directory in (out, *out.parents) if not directory.exists()]
     partial = [out / f"{name}.partial" for name in names]
     try:
@@ -83,7 +90,11 @@ def _appearing(out: Path, names: tuple[str, ...]) -> Iterator[list[Path]]:
                 directory.rmdir()
 
 
-def _check_place(out: Path, names: tuple[str, ...]) -> None:
+def _check_place(
+    out: Path,
+    names: Iterable[str],
+    format: ExportFormat,  # noqa: A002
+) -> None:
     if _is_database(out):
         raise UsageError(f"{out}: is a run database; name a directory to export to")
     if out.exists() and not out.is_dir():
@@ -91,21 +102,32 @@ def _check_place(out: Path, names: tuple[str, ...]) -> None:
     for name in names:
         if (out / name).is_dir():
             raise UsageError(f"{out / name}: is a directory; export to another place")
-    ours = _is_our_card(out / CARD)
-    for name in (CARD, INFO):
-        if not ours and (out / name).exists():
-            raise UsageError(f"{out / name}: was not written by an export; export to another place")
+    before = _format_before(out / CARD)
+    for name in names:
+        if before is None and (out / name).exists():
+            edited = ", or was edited since" if name == CARD else ""
+            raise UsageError(
+                f"{out / name}: was not written by an export{edited}; export to another place"
+            )
+    if before not in (None, format):
+        raise UsageError(
+            f"{out}: holds an export as {before}; name another directory to export as {format}"
+        )
+
+
+def _format_before(card: Path) -> ExportFormat | None:
+    """The format of the export that a card is of; None if it is none of ours, or was edited."""
+    with (
+        contextlib.suppress(OSError, UnicodeError),
+        card.open(encoding="utf-8", newline="") as file,
+    ):
+        return signed_format(file.read())
+    return None
 
 
 def _is_database(path: Path) -> bool:
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(16) == b"SQLite format 3\x00"
-    return False
-
-
-def _is_our_card(path: Path) -> bool:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        return TAG.encode() in file.read(4096).splitlines()
     return False
 
 

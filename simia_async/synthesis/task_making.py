@@ -1,8 +1,7 @@
 """Tasks made of conversations: what a draft must be, and which tasks are held out."""
 
 import hashlib
-from collections.abc import Iterable
-from math import ceil
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -19,18 +18,34 @@ class Source(msgspec.Struct, frozen=True):
     """Id of the seed that it is, or was made from."""
 
 
-def heldout_seeds(sources: Iterable[Source], share: float) -> frozenset[str]:
-    """Seeds whose tasks are held out: `share` of them, at least one if there are two or more.
+def heldout_seeds(
+    seeds: Iterable[str], share: float, settled: Mapping[str, Split]
+) -> frozenset[str]:
+    """Seeds whose tasks are held out: those whose hash, as a fraction, is below `share`.
 
-    All tasks of a seed are on one side, and which side that is does not depend on the order.
+    So the side of a seed depends on no other seed, and one that has tasks, in `settled`, stays
+    where they are. Only where a side would be empty does the seed nearest to it go there: of one
+    seed the tasks are for training, of two or more at least one is held out if `share` is not 0.
     """
-    seeds = sorted(
-        {source.seed for source in sources},
-        key=lambda seed: (hashlib.sha256(seed.encode()).digest(), seed),
-    )
-    if len(seeds) < 2 or share == 0:
-        return frozenset()
-    return frozenset(seeds[: min(ceil(share * len(seeds)), len(seeds) - 1)])
+    free = sorted(set(seeds) - settled.keys(), key=_place)
+    heldout = {seed for seed, side in settled.items() if side == "heldout"}
+    train = settled.keys() - heldout
+    heldout |= {seed for seed in free if _fraction(seed) < share}
+    train |= set(free) - heldout
+    if free and not train:
+        heldout.remove(free[-1])
+    elif free and not heldout and share > 0 and len(train) > 1:
+        heldout.add(free[0])
+    return frozenset(heldout)
+
+
+def _place(seed: str) -> tuple[float, str]:
+    return _fraction(seed), seed
+
+
+def _fraction(seed: str) -> float:
+    """The hash of a seed's id, evenly spread between 0 and 1."""
+    return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]) / 2**64
 
 
 def check_draft(draft: TaskDraft, environment: Environment) -> None:
