@@ -23,8 +23,8 @@ from simia_async.runs.record import record_run
 from simia_async.runs.seed_review import choose_seeds, write_down_lost_reviews
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
-from simia_async.runs.world import record_world
 from simia_async.runs.task_sources import check_ids, kept_by
+from simia_async.runs.world import record_world
 from simia_async.simulation import Simulator, TaskDraft
 from simia_async.supervision.service import Report
 from simia_async.synthesis.task_making import Source, as_task, check_draft, heldout_seeds
