@@ -1,4 +1,4 @@
-"""(d) What near-duplicate detection costs, how far its estimate is off, and what it keeps of the
+"""(f) What near-duplicate detection costs, how far its estimate is off, and what it keeps of the
 scripted author's re-tellings.
 
 Uses the 100 real conversations of `shared/data`, which lie beside the checkout. CPU time of one

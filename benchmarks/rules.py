@@ -1,4 +1,4 @@
-"""(f) What each rule of synthesis costs: µs of CPU for one conversation, least of several rounds.
+"""(e) What each rule of synthesis costs: µs of CPU for one conversation, least of several rounds.
 
 Conversations are the 100 real ones of tau-bench where they lie beside this checkout, else those
 that are told from the seeds of mini-retail.

@@ -237,6 +237,7 @@ def test_turns_in_sharegpts_form_are_read() -> None:
         paper('{"name": "f", "arguments": {}, "parameters": {"a": 1}}'),
         paper('{"name": "f", "arguments": {}}' * 30),
         paper('{"name": "f", "arguments": {"a": NaN}}'),
+        paper('{"name": "f", "arguments": {"a": }}'),
         written(function={"name": "f"}),
         written(function={"name": "f", "arguments": None}),
         written(function={"name": "f", "arguments": {"a": float("nan")}}),

@@ -23,6 +23,8 @@ _AROUND = {"id", "type", "index"}
 _NAME_AND_ARGUMENTS = re.compile(
     r'\{\s*"name"\s*:\s*"([^"\\]+)"\s*,\s*"arguments"\s*:\s*"?(\{.*\})"?\s*\}', re.DOTALL
 )
+_NO_VALUE = re.compile(r":\s*[,}\]]")
+"""A name with nothing after it, where a repairer would put an empty text."""
 
 
 def read_call(call: Any, next_id: Callable[[], str], note: Note) -> ToolCall:
@@ -98,6 +100,6 @@ def _call_or_calls(part: str) -> Any:
         raise
     except msgspec.ValidationError:
         match = _NAME_AND_ARGUMENTS.fullmatch(part)
-        if match is None:
+        if match is None or _NO_VALUE.search(match[2]):
             raise
         return {"name": match[1], "arguments": match[2]}
