@@ -9,11 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import msgspec
 import pytest
 import uvloop
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck
 
 from simia_async.builtin.server import build_app
 from simia_async.config import Endpoint
@@ -23,6 +25,15 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+# A busy machine is slow at drawing examples, which says nothing of the code. On CI the examples are
+# the same each time; elsewhere new ones are looked for.
+hypothesis.settings.register_profile("default", suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "ci", suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_configure(config: pytest.Config) -> None:

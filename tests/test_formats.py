@@ -157,7 +157,10 @@ def conversations(
 
 
 SOME = settings(
-    deadline=None, database=None, max_examples=70, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None,
+    database=None,
+    max_examples=70,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 FEW = settings(SOME, max_examples=30)
 

@@ -1,12 +1,15 @@
 """Chat whose calls stand within the text: the line that Hermes' and Llama 3's formats share."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
 from simia_async.formats.conversation import Conversation
 from simia_async.formats.json_text import convert, decode
-from simia_async.messages import FunctionCall
+from simia_async.formats.refusals import NotReadable
+from simia_async.formats.transcript import Transcript
+from simia_async.messages import FunctionCall, ToolSchema
 
 
 class ChatText(msgspec.Struct):
@@ -31,9 +34,30 @@ class WrittenCall(msgspec.Struct, forbid_unknown_fields=True):
     arguments: dict[str, Any]
 
 
-def read_chat(line: dict[str, Any]) -> Chat:
-    """Raises `NotReadable` naming the field."""
-    return convert(line, Chat)
+def read_texts(
+    line: dict[str, Any],
+    without_tools: Callable[[str], tuple[str | None, list[ToolSchema]]],
+    add: Callable[[Transcript, ChatText], None],
+) -> Conversation:
+    """The conversation of a line: `without_tools` takes the tools out of the system text, which is
+    None if nothing is left of it, and `add` tells what any other message says.
+
+    Raises `NotReadable` naming the field or the message.
+    """
+    chat = convert(line, Chat)
+    transcript = Transcript()
+    tools: list[ToolSchema] = []
+    for at, message in enumerate(chat.messages):
+        try:
+            if at == 0 and message.role == "system":
+                system, tools = without_tools(message.content)
+                if system is not None:
+                    transcript.say("system", system)
+            else:
+                add(transcript, message)
+        except NotReadable as error:
+            raise NotReadable(f"message {at} ({message.role}): {error}") from error
+    return Conversation(transcript.messages, tools, str(chat.id), chat.reward)
 
 
 def chat_line(conversation: Conversation, messages: list[ChatText]) -> dict[str, Any]:

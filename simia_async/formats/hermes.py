@@ -21,7 +21,7 @@ from simia_async.formats.chat_text import (
     WrittenCall,
     arguments_of,
     chat_line,
-    read_chat,
+    read_texts,
 )
 from simia_async.formats.conversation import Conversation
 from simia_async.formats.json_text import compact, decode, spaced
@@ -63,20 +63,7 @@ def write(conversation: Conversation) -> dict[str, Any]:
 
 def read(line: dict[str, Any]) -> Conversation:
     """Raises `NotReadable` naming the message."""
-    chat = read_chat(line)
-    transcript = Transcript()
-    tools: list[ToolSchema] = []
-    for at, message in enumerate(chat.messages):
-        try:
-            if at == 0 and message.role == "system":
-                system, tools = _without_tools(message.content)
-                if system is not None:
-                    transcript.say("system", system)
-            else:
-                _add(transcript, message)
-        except NotReadable as error:
-            raise NotReadable(f"message {at} ({message.role}): {error}") from error
-    return Conversation(transcript.messages, tools, str(chat.id), chat.reward)
+    return read_texts(line, _without_tools, _add)
 
 
 def is_hermes(messages: list[Any]) -> bool:

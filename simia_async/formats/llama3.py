@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from simia_async.formats.chat_text import ChatText, arguments_of, chat_line, read_chat
+from simia_async.formats.chat_text import ChatText, arguments_of, chat_line, read_texts
 from simia_async.formats.conversation import Conversation
 from simia_async.formats.json_text import compact, decode, spaced
 from simia_async.formats.normal_form import normal_form, written_soundly
@@ -65,20 +65,7 @@ def write(conversation: Conversation) -> dict[str, Any]:
 
 def read(line: dict[str, Any]) -> Conversation:
     """Raises `NotReadable` naming the message."""
-    chat = read_chat(line)
-    transcript = Transcript()
-    tools: list[ToolSchema] = []
-    for at, message in enumerate(chat.messages):
-        try:
-            if at == 0 and message.role == "system":
-                system, tools = _without_tools(message.content)
-                if system or not tools:
-                    transcript.say("system", system)
-            else:
-                _add(transcript, message)
-        except NotReadable as error:
-            raise NotReadable(f"message {at} ({message.role}): {error}") from error
-    return Conversation(transcript.messages, tools, str(chat.id), chat.reward)
+    return read_texts(line, _without_tools, _add)
 
 
 def is_llama3(messages: list[Any]) -> bool:
@@ -101,14 +88,14 @@ def _call_text(call: FunctionCall) -> str:
     return f'{{"name": {spaced(call.name)}, "parameters": {spaced(arguments_of(call))}}}'
 
 
-def _without_tools(text: str) -> tuple[str, list[ToolSchema]]:
+def _without_tools(text: str) -> tuple[str | None, list[ToolSchema]]:
     head = next(filter(text.startswith, _HEADS), "")
     tools: list[ToolSchema] = []
     at = len(head)
     while head and (end := _end_of_json(text, at)) and text.startswith("\n\n", end):
         tools.append(decode(text[at:end], ToolSchema))
         at = end + 2
-    return (text[at:], tools) if tools else (text, [])
+    return (text[at:] or None, tools) if tools else (text, [])
 
 
 def _add(transcript: Transcript, message: ChatText) -> None:
