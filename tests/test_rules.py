@@ -94,6 +94,8 @@ DEFECTS = [
     # Repaired to `{}` these would pass for a call without arguments.
     ("arguments_are_json", asking("{")),
     ("arguments_are_json", asking("order W1234")),
+    # A value that is not there is not an empty one.
+    ("arguments_are_json", asking('{"order_id": }')),
     # What these were to say, nobody knows.
     ("arguments_are_json", asking('{"order_id": "W12')),
     ("arguments_are_json", asking('{"order_id": "W1234", "why":')),

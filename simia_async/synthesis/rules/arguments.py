@@ -15,6 +15,10 @@ _MOST_CHARACTERS, _MOST_BRACKETS = 20_000, 200
 """json_repair takes quadratic time on nested slips; what is larger is not mended."""
 
 
+_NO_VALUE = re.compile(r":\s*[,}\]]")
+"""json_repair makes an empty text of a value that is not there."""
+
+
 def arguments_are_json(case: Case) -> Mended | None:
     """Arguments are a JSON object. A slip is mended if every letter and digit of the text comes
     through; what cannot be mended is never made `{}`.
@@ -72,6 +76,8 @@ def _unwrapped(text: str) -> str:
 def _carries_all(text: str, value: dict[str, Any]) -> bool:
     """Whether nothing was lost or made up, and the text was not cut off within a value."""
     if text[-1:] not in {"}", "]", '"', "'"} or text.replace('\\"', "").count('"') % 2:
+        return False
+    if _NO_VALUE.search(text):
         return False
     encoded = msgspec.json.encode(value).decode()
     if msgspec.json.decode(encoded) != value:
