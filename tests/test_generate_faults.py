@@ -117,7 +117,7 @@ async def test_a_run_that_is_stopped_has_every_attempt_in_its_ledger(tmp_path: P
         config = GenerateConfig(n=60, simulator=simulator_at(server, max_in_flight=16, **prices))
 
         def stop(progress: GenerateProgress) -> None:
-            if progress.kept == 20:
+            if progress.kept >= 20:  # several may be settled at once
                 raise RunStopped("enough for today")
 
         with pytest.raises(RunStopped):
