@@ -80,7 +80,7 @@ EVERY_KIND: list[tuple[Any, Callable[[Reader], Any]]] = [
     ),
     (TaskRecord("t", "e", "heldout", {"a": [1]}), lambda reader: next(reader.tasks())),
     (
-        FactRecord(3, None, "/a", {"op": "add", "path": "/a", "value": 1}, 7.0),
+        FactRecord(3, None, "get {}", "1", False, [{"op": "add", "path": "/a", "value": 1}], 7.0),
         lambda reader: reader.facts(group_id=3)[0],
     ),
     (StatisticsRecord("governor", {"waiting": 1}, 8.0), lambda reader: reader.statistics()[0]),

@@ -196,7 +196,7 @@ async def test_a_migration_that_fails_leaves_the_old_version_as_it_was(old: Path
     assert schema_of(old) == before
     assert before[0] == 1
     change(old, "DROP TABLE dictionaries")
-    assert upgrade(old) == (1, 3)
+    assert upgrade(old) == (1, 4)
     assert check(old).problems == []
 
 
@@ -352,8 +352,8 @@ async def damageable(path: Path) -> Path:
             GroupRecord(1, "t", 1, 0, 2),
             *(TrajectoryRecord(n, "e", "t", SCORED, group_id=1) for n in (1, 2)),
             *(TurnRecord(n, p, "user", {"content": "word " * 99}) for n in (1, 2) for p in (0, 1)),
-            FactRecord(1, None, "/a", {}),
-            FactRecord(None, 2, "/b", {}),
+            FactRecord(1, None, "a {}", "1"),
+            FactRecord(None, 2, "b {}", "1"),
             *(CallRecord(n, "user", "e", "m", 1, "ok", 0.1, 1, 2, cost_usd=0.1) for n in (1, 2)),
             MetricRecord(1, "loss", 0.5),
             StatisticsRecord("governor", {}),

@@ -2,10 +2,19 @@
 
 from simia_async.environments.environment import Environment, load_environment
 from simia_async.environments.seeds import Seed, load_seeds
-from simia_async.environments.task import Check, Criterion, Scenario, Split, Task, Utterance
+from simia_async.environments.task import (
+    CallPattern,
+    Check,
+    Criterion,
+    Scenario,
+    Split,
+    Task,
+    Utterance,
+)
 from simia_async.environments.tasks_file import environment_tasks, load_tasks, write_tasks
 
 __all__ = [
+    "CallPattern",
     "Check",
     "Criterion",
     "Environment",

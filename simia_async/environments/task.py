@@ -30,16 +30,27 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     utterances: tuple[Utterance, ...] = ()
 
 
+class CallPattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Calls of one tool: those whose arguments hold at least these."""
+
+    tool: str
+    arguments: dict[str, Any] = {}
+
+
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Exact check of a finished conversation.
 
     The state the conversation ended in must equal the one that `final_state` means; for each
-    group of `must_say`, one reply of the agent must contain all of its strings (case ignored).
+    group of `must_say`, one reply of the agent must contain all of its strings (case ignored);
+    each of `required_calls` must have been made, without an error, and none of `forbidden_calls`.
     """
 
-    final_state: dict[str, Any]
-    """What differs from the environment's initial state when the task is done."""
+    final_state: dict[str, Any] | None = None
+    """What differs from the environment's initial state when the task is done; None: the state
+    does not matter."""
     must_say: tuple[tuple[str, ...], ...] = ()
+    required_calls: tuple[CallPattern, ...] = ()
+    forbidden_calls: tuple[CallPattern, ...] = ()
 
 
 class Criterion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

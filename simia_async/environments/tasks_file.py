@@ -117,7 +117,7 @@ def _problems(task: Task, environment: Environment) -> Iterator[str]:
     if task.environment != environment.name:
         yield f"`environment`: found {task.environment!r}; this is {environment.name!r}"
     yield from _state_problems("initial_state", task.initial_state, environment)
-    if task.check is not None:
+    if task.check is not None and task.check.final_state is not None:
         yield from _state_problems("check.final_state", task.check.final_state, environment)
     called = {call.function.name for message in task.reference for call in message.tool_calls or ()}
     for name in sorted(called - environment.validators.keys()):

@@ -274,10 +274,10 @@ class _Conversation:
                 reason, why = StopReason.JUDGE_ERROR, str(error)
         solved = None
         if self._task.check is not None:
-            check = msgspec.structs.replace(
-                self._task.check,
-                final_state=self._environment.state_with(self._task.check.final_state),
-            )
+            check = self._task.check
+            if check.final_state is not None:
+                whole = self._environment.state_with(check.final_state)
+                check = msgspec.structs.replace(check, final_state=whole)
             exact = check_exactly(check, self._state, self._history, finished=self._user_done)
             solved = all(exact.values())
         record = self._record(

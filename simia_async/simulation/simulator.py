@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from simia_store import CallRecord
 
 from simia_async.clients import ChatClient, Spending
 from simia_async.environments import Environment, Seed, Task
-from simia_async.errors import BadReply
 from simia_async.messages import Message
+from simia_async.simulation.asking import Asker, read_json
 from simia_async.simulation.drafts import read_draft
-from simia_async.simulation.loose_json import some_json
-from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
+from simia_async.simulation.prompts import Tag
 from simia_async.simulation.replies import (
     Draft,
     Judgement,
@@ -24,8 +22,6 @@ from simia_async.simulation.replies import (
 )
 from simia_async.simulation.wishes import Wishes
 
-Reply = TypeVar("Reply")
-
 
 class Simulator:
     """An LLM that answers for the world of one environment."""
@@ -33,8 +29,7 @@ class Simulator:
     def __init__(self, client: ChatClient, environment: Environment) -> None:
         self._client = client
         self._environment = environment
-        self._tools = msgspec.Raw(msgspec.json.encode(environment.tools))
-        """Encoded once; they are part of most prompts."""
+        self._asker = Asker(client, environment)
 
     @property
     def spending(self) -> Spending:
@@ -46,12 +41,17 @@ class Simulator:
     ) -> UserReply:
         """What the user says next. `history` is empty when they speak first."""
         sections: dict[Tag, Any] = {
-            "environment": self._named("user"),
+            "environment": self._asker.named("user"),
             "task": {"scenario": task.scenario},
             "history": history,
         }
-        return await self._ask(
-            "user", sections, partial(_read, UserReply), ledger, trajectory_id, fresh=not history
+        return await self._asker.ask(
+            "user",
+            sections,
+            partial(read_json, UserReply),
+            ledger,
+            trajectory_id,
+            fresh=not history,
         )
 
     async def tool(
@@ -63,13 +63,13 @@ class Simulator:
     ) -> ToolReply:
         """What the call that ends `history` returns."""
         sections: dict[Tag, Any] = {
-            "environment": self._named("tool"),
-            "tools": self._tools,
+            "environment": self._asker.named("tool"),
+            "tools": self._asker.tools,
             "state": state,
             "history": history,
         }
-        read = partial(_read, ToolReply)
-        return await self._ask("tool", sections, read, ledger, trajectory_id)
+        read = partial(read_json, ToolReply)
+        return await self._asker.ask("tool", sections, read, ledger, trajectory_id)
 
     async def judge(
         self,
@@ -81,7 +81,7 @@ class Simulator:
     ) -> Judgement:
         """How well the conversation did what the task wanted."""
         sections: dict[Tag, Any] = {
-            "environment": self._named("judge", policy=True),
+            "environment": self._asker.named("judge", policy=True),
             "task": {
                 "scenario": task.scenario,
                 "goal": task.goal,
@@ -91,8 +91,8 @@ class Simulator:
             "state": state,
             "history": history,
         }
-        read = partial(_read, Judgement)
-        return await self._ask("judge", sections, read, ledger, trajectory_id)
+        read = partial(read_json, Judgement)
+        return await self._asker.ask("judge", sections, read, ledger, trajectory_id)
 
     async def author(
         self,
@@ -104,24 +104,24 @@ class Simulator:
     ) -> Draft:
         """A new conversation like `seed`. `index` is the request's seed: others give others."""
         sections: dict[Tag, Any] = {
-            "environment": self._named("author", policy=True),
-            "tools": self._tools,
+            "environment": self._asker.named("author", policy=True),
+            "tools": self._asker.tools,
             "seed": seed.messages,
             "task": wishes,
         }
-        return await self._ask(
+        return await self._asker.ask(
             "author", sections, read_draft, ledger, trajectory_id, fresh=True, seed=index
         )
 
     async def review(self, seed: Seed, ledger: list[CallRecord]) -> Review:
         """Whether `seed` may be used as an example."""
         sections: dict[Tag, Any] = {
-            "environment": self._named("reviewer", policy=True),
-            "tools": self._tools,
+            "environment": self._asker.named("reviewer", policy=True),
+            "tools": self._asker.tools,
             "seed": {"messages": seed.messages, "not_told": seed.incomplete},
         }
-        read = partial(_read, Review)
-        return await self._ask("reviewer", sections, read, ledger, None, fresh=True)
+        read = partial(read_json, Review)
+        return await self._asker.ask("reviewer", sections, read, ledger, None, fresh=True)
 
     async def draft_task(
         self, seed: Seed, ledger: list[CallRecord], check: Callable[[TaskDraft], None]
@@ -131,67 +131,15 @@ class Simulator:
         """
         environment = self._environment
         sections: dict[Tag, Any] = {
-            "environment": self._named("task_author", policy=True),
-            "tools": self._tools,
+            "environment": self._asker.named("task_author", policy=True),
+            "tools": self._asker.tools,
             "state": {"schema": environment.state_schema, "initial": environment.initial_state},
             "seed": seed.messages,
         }
 
         def read(text: str) -> TaskDraft:
-            draft = _read(TaskDraft, text)
+            draft = read_json(TaskDraft, text)
             check(draft)
             return draft
 
-        return await self._ask("task_author", sections, read, ledger, None, fresh=True)
-
-    def _named(self, role: SimulatorRole, *, policy: bool = False) -> dict[str, Any]:
-        named: dict[str, Any] = {"name": self._environment.name, "role": role}
-        return {**named, "policy": self._environment.policy} if policy else named
-
-    async def _ask(
-        self,
-        role: SimulatorRole,
-        sections: dict[Tag, Any],
-        read: Callable[[str], Reply],
-        ledger: list[CallRecord],
-        trajectory_id: int | None,
-        **parameters: Any,
-    ) -> Reply:
-        """Ask once, and once more with the complaint if the answer cannot be used."""
-        prompt = [
-            Message("system", words_of(role, self._environment.prompts)),
-            Message("user", compose(sections)),
-        ]
-        for last in (False, True):
-            reply = await self._client.chat(
-                prompt,
-                role=role,
-                ledger=ledger,
-                trajectory_id=trajectory_id,
-                response_format={"type": "json_object"},
-                **parameters,
-            )
-            if reply.finish_reason == "length":
-                # What is cut off may still read as something whole, so it is not even tried.
-                raise BadReply(f"simulator, role {role}: the answer was cut off at a token limit")
-            text = reply.message.content or ""
-            try:
-                return read(text)
-            except msgspec.ValidationError as error:
-                if last:
-                    raise BadReply(
-                        f"simulator, role {role}: {error}; said {text[:80]!r}"
-                    ) from error
-                complaint = f"That cannot be used: {error}. Answer again, with the JSON only."
-                prompt += [Message("assistant", text), Message("user", complaint)]
-        raise AssertionError("the loop returns or raises")
-
-
-def _read(expected: type[Reply], text: str) -> Reply:
-    """The answer, with prose around the JSON and small slips in it forgiven."""
-    try:
-        return msgspec.json.decode(text, type=expected)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, RecursionError):
-        return msgspec.convert(some_json(text), expected)
+        return await self._asker.ask("task_author", sections, read, ledger, None, fresh=True)

@@ -20,6 +20,8 @@ _ORPHANS = {
     "turns of a trajectory that is not there": ("turns", "trajectory_id", "trajectories"),
     "facts of a trajectory that is not there": ("facts", "trajectory_id", "trajectories"),
     "facts of a group that is not there": ("facts", "group_id", "groups"),
+    "judgements of a trajectory that is not there": ("judgements", "trajectory_id", "trajectories"),
+    "judgements of a scoring that is not there": ("judgements", "scoring_id", "scorings"),
     "trajectories of a group that is not there": ("trajectories", "group_id", "groups"),
 }
 

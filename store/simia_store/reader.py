@@ -21,10 +21,12 @@ from simia_store.records import (
     EventRecord,
     FactRecord,
     GroupRecord,
+    JudgementRecord,
     MetricRecord,
     OutcomeCount,
     PromptRecord,
     RunRecord,
+    ScoringRecord,
     SeedRecord,
     SessionRecord,
     StatisticsRecord,
@@ -145,6 +147,23 @@ class Reader:
     def groups(self, step: int) -> list[GroupRecord]:
         """Groups of one training step."""
         return list(self._select(GroupRecord, "step = ?", (step,), order="id"))
+
+    def trajectory(self, number: int) -> TrajectoryRecord | None:
+        """One trajectory."""
+        return next(self._select(TrajectoryRecord, "id = ?", (number,), order="id"), None)
+
+    def scorings(self) -> list[ScoringRecord]:
+        """The ways in which trajectories were judged, the run's own first."""
+        return list(self._select(ScoringRecord, order="id"))
+
+    def judgements(
+        self, *, scoring_id: int | None = None, trajectory_id: int | None = None
+    ) -> Iterator[JudgementRecord]:
+        """Judgements in the order they were made: all, of one scoring, or of one trajectory."""
+        wanted = {"trajectory_id": trajectory_id, "scoring_id": scoring_id}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        condition = " AND ".join(f"{name} = ?" for name in given) or "1"
+        return self._select(JudgementRecord, condition, tuple(given.values()), order="id")
 
     def calls(self) -> Iterator[CallRecord]:
         """Every attempt of every LLM call, in order."""

@@ -54,6 +54,8 @@ class EnvironmentRecord(msgspec.Struct, frozen=True, gc=False):
     name: str
     policy: str
     tools: list[dict[str, Any]]
+    digest: str = ""
+    """Of its state, and of what its tools may do to that; empty where the run had no use for it."""
 
 
 class TaskStatus(StrEnum):
@@ -161,7 +163,7 @@ class TurnRecord(msgspec.Struct, frozen=True, gc=False):
     message: dict[str, Any]
     """The chat message in OpenAI's wire format."""
     source: str | None = None
-    """Who made an observation: code or llm."""
+    """Who made it: `llm`, or of observations also `code`, `fact` or `function`."""
     is_error: bool = False
     """Whether an observation reports that the call failed."""
     ops: list[dict[str, Any]] = []
@@ -172,6 +174,10 @@ class TurnRecord(msgspec.Struct, frozen=True, gc=False):
     """Token ids that the policy sampled."""
     logprobs: list[float] = []
     """Behaviour log-probabilities of `token_ids`, natural log."""
+    facts: int = 0
+    """How many facts of its group an observation was made with."""
+    ends: str = ""
+    """Why the conversation is over with this turn; empty where it goes on."""
 
 
 class FactRecord(msgspec.Struct, frozen=True, gc=False):
@@ -182,10 +188,38 @@ class FactRecord(msgspec.Struct, frozen=True, gc=False):
 
     group_id: int | None
     trajectory_id: int | None
-    path: str
-    """JSON Pointer (RFC 6901) into the state."""
-    op: dict[str, Any]
-    """The JSON Patch operation (RFC 6902) that added it to the state."""
+    call: str
+    """The call, written one way: the tool's name, a space, its arguments as sorted JSON."""
+    observation: str
+    """What it returned, as JSON text."""
+    is_error: bool = False
+    ops: list[dict[str, Any]] = []
+    """JSON Patch (RFC 6902) that put into the state what was not known before."""
+    created_at: float = msgspec.field(default_factory=time.time)
+
+
+class ScoringRecord(msgspec.Struct, frozen=True, gc=False):
+    """One way in which trajectories were judged. 1 is the run's own; judging again adds others."""
+
+    id: int
+    rubric: dict[str, Any]
+    """Criteria, and how they make a reward."""
+    judge: str
+    """The model that judged; empty where code alone did."""
+    created_at: float = msgspec.field(default_factory=time.time)
+
+
+class JudgementRecord(msgspec.Struct, frozen=True, gc=False):
+    """What one scoring says of one trajectory."""
+
+    scoring_id: int
+    trajectory_id: int
+    reward: float | None
+    """None where the judge failed; never 0 for that."""
+    reason: str | None = None
+    """The judge's reasoning, or what failed."""
+    detail: dict[str, Any] = {}
+    """Criteria, checks and votes."""
     created_at: float = msgspec.field(default_factory=time.time)
 
 
@@ -331,6 +365,8 @@ Record = (
     | TrajectoryRecord
     | TurnRecord
     | FactRecord
+    | ScoringRecord
+    | JudgementRecord
     | CallRecord
     | MetricRecord
     | StatisticsRecord

@@ -17,9 +17,11 @@ from simia_store.records import (
     EnvironmentRecord,
     FactRecord,
     GroupRecord,
+    JudgementRecord,
     MetricRecord,
     PromptRecord,
     RunRecord,
+    ScoringRecord,
     SeedRecord,
     SessionRecord,
     StatisticsRecord,
@@ -28,7 +30,7 @@ from simia_store.records import (
     TurnRecord,
 )
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x53494D49
 """Says in the file's header whose database it is: "SIMI"."""
 
@@ -57,6 +59,8 @@ TABLES: dict[type[Any], Table] = {
     TrajectoryRecord: Table("trajectories", "id"),
     TurnRecord: Table("turns"),
     FactRecord: Table("facts"),
+    ScoringRecord: Table("scorings", "id"),
+    JudgementRecord: Table("judgements"),
     CallRecord: Table("calls"),
     MetricRecord: Table("metrics"),
     StatisticsRecord: Table("statistics"),
