@@ -140,6 +140,9 @@ def as_text(value: Any) -> str:
     return str(value)
 
 
+ENDPOINTS = ("simulator", "policy", "user_endpoint", "tool_endpoint", "judge_endpoint")
+
+
 def some(keys: list[Key]) -> st.SearchStrategy[dict[Key, Any]]:
     """Values of a random subset of settings."""
     known = known_settings()
@@ -167,8 +170,8 @@ def test_the_strongest_source_wins(kind: RunKind, data: st.DataObject) -> None:
     struct = KINDS[kind]
     sections = sections_of(struct)
     # A model and where it is go together, and some are Azure's; any subset of the rest is valid.
-    tied = [("simulator", name) for name in ("base_url", "model", "credential", "api_version")]
-    keys = [key for key in known_settings() if key[-2:] not in tied]
+    tied = ("base_url", "model", "credential", "api_version", "tokenizer")
+    keys = [k for k in known_settings() if k[-1] not in tied or k[-2] not in ENDPOINTS]
     own = [k for k in keys if k[0] == kind]
     in_file, in_environment = data.draw(some(keys)), data.draw(some(keys))
     stated = data.draw(some(own))

@@ -60,6 +60,7 @@ def test_show_all_kinds() -> None:
     assert set(json.loads(simia("config", "show", "--json").stdout)) == {
         "generate",
         "tasks",
+        "rollout",
         "sft",
         "rl",
         "eval",

@@ -30,7 +30,15 @@ ConfigFile = Annotated[
     ),
 ]
 
-_PANELS = {"simulator": "Simulator", "budget": "Budget", "store": "Store"}
+_PANELS = {
+    "simulator": "Simulator",
+    "policy": "Policy's endpoint",
+    "user_endpoint": "User's endpoint",
+    "tool_endpoint": "Tools' endpoint",
+    "judge_endpoint": "Judge's endpoint",
+    "budget": "Budget",
+    "store": "Store",
+}
 _METAVARS = {str: "<text>", int: "<int>", float: "<number>"}
 
 C = TypeVar("C", bound=Settings)

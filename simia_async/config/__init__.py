@@ -1,7 +1,7 @@
 """Settings of every kind of run, and of the endpoints they ask.
 
 fields      what a Struct of settings declares: types, bounds, help, flags
-endpoint, limits, settings
+endpoint, roles, limits, settings
             the Structs, with every default
 secrets     what looks like a key, so that it is refused and never echoed
 toml_file   reading a settings file, with lines
@@ -13,11 +13,13 @@ document    settings written as TOML
 from simia_async.config.endpoint import SCRIPTED, Endpoint, Provider
 from simia_async.config.limits import Budget, StoreConfig
 from simia_async.config.resolve import configure, keywords_layer
+from simia_async.config.roles import SCRIPTED_AGENT, PolicyEndpoint, RoleEndpoint
 from simia_async.config.settings import (
     TINY,
     EvalConfig,
     GenerateConfig,
     GrpoConfig,
+    PlayConfig,
     RolloutConfig,
     RunKind,
     SeedsConfig,
@@ -27,13 +29,17 @@ from simia_async.config.settings import (
 
 __all__ = [
     "SCRIPTED",
+    "SCRIPTED_AGENT",
     "TINY",
     "Budget",
     "Endpoint",
     "EvalConfig",
     "GenerateConfig",
     "GrpoConfig",
+    "PlayConfig",
+    "PolicyEndpoint",
     "Provider",
+    "RoleEndpoint",
     "RolloutConfig",
     "RunKind",
     "SeedsConfig",

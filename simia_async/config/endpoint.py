@@ -23,7 +23,7 @@ _PRICE = "that of the price library, if it knows the model"
 _SECRET_PARAMETER = re.compile(r"key|token|secret|passw|auth|credential|signature|\bsig\b|\bcode\b")
 
 
-def _url_problem(base_url: str) -> str | None:
+def url_problem(base_url: str) -> str | None:
     """Settings are stored with the run, so a URL may hold no secret, nor may an error show one."""
     if "@" in base_url:
         return _not_here("a user name or password")
@@ -54,7 +54,8 @@ def _not_here(what: str) -> str:
     )
 
 
-def _name_problem(variable: str) -> str | None:
+def name_problem(variable: str) -> str | None:
+    """What is wrong with the name of a variable; a key in its place is never shown."""
     if not variable or names_a_variable(variable):
         return None
     return (
@@ -76,7 +77,7 @@ class Endpoint(Settings, frozen=True, kw_only=True):
             str,
             Meta(
                 description="OpenAI-compatible endpoint of the model.",
-                extra={"unset": "OPENAI_BASE_URL, if a model is named", "check": _url_problem},
+                extra={"unset": "OPENAI_BASE_URL, if a model is named", "check": url_problem},
             ),
         ]
         | None
@@ -104,7 +105,7 @@ class Endpoint(Settings, frozen=True, kw_only=True):
         str,
         Meta(
             description="Environment variable that holds its key; empty: no key is sent.",
-            extra={"check": _name_problem},
+            extra={"check": name_problem},
         ),
     ] = "OPENAI_API_KEY"
     credential: Annotated[

@@ -5,7 +5,7 @@ import os
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -34,6 +34,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     of a text, if it has one.
     """
 
+    flag_prefix: ClassVar[str] = ""
+    """What the flags of a section begin with, where several sections have the same fields."""
+
     def __post_init__(self) -> None:
         for field in fields_of(type(self)):
             if problem := field.problem(getattr(self, field.name)):
@@ -49,6 +52,7 @@ class Field(msgspec.Struct, frozen=True):
     default: Any
     optional: bool
     meta: msgspec.Meta
+    flag_prefix: str = ""
 
     @property
     def _extra(self) -> dict[str, Any]:
@@ -62,7 +66,8 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def flag(self) -> str:
         """Its flag on the command line."""
-        return str(self._extra.get("flag", "--" + self.name.replace("_", "-")))
+        flag = str(self._extra.get("flag", "--" + self.name.replace("_", "-")))
+        return f"--{self.flag_prefix}-{flag.removeprefix('--')}" if self.flag_prefix else flag
 
     @property
     def unset(self) -> str:
@@ -186,7 +191,10 @@ def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
     adds to the settings of a run.
     """
     hints = get_type_hints(settings, include_extras=True)
-    found = (_field(i.name, hints[i.name], i.default) for i in msgspec.structs.fields(settings))
+    prefix = settings.flag_prefix
+    found = (
+        _field(i.name, hints[i.name], i.default, prefix) for i in msgspec.structs.fields(settings)
+    )
     return tuple(field for field in found if field)
 
 
@@ -200,11 +208,11 @@ def sections_of(settings: type[Settings]) -> dict[str, type[Settings]]:
     }
 
 
-def _field(name: str, hint: Any, default: Any) -> Field | None:
+def _field(name: str, hint: Any, default: Any, prefix: str) -> Field | None:
     optional = get_origin(hint) in (Union, types.UnionType)
     if optional:
         [hint] = [part for part in get_args(hint) if part is not type(None)]
     if get_origin(hint) is not Annotated:
         return None
     bare, meta = get_args(hint)
-    return Field(name, bare, default, optional, meta)
+    return Field(name, bare, default, optional, meta, prefix)

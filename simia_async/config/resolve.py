@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from simia_async.config.fields import BadSetting, Settings, fields_of, sections_of
+from simia_async.config.roles import SCRIPTED_AGENT
 from simia_async.config.settings import KINDS, SHARED, RunKind
 from simia_async.config.sources import Given, Layer, Sources, find_sources
 from simia_async.config.toml_file import Key
@@ -61,7 +62,7 @@ def pick_section(
     """What is given to the fields of a shared section: for every kind of run, or for one."""
     prefixes: list[Key] = [(name,)] + ([(kind, name)] if kind else [])
     found = _pick(SHARED[name], sources.layers, *prefixes)
-    if name == "simulator":
+    if name in ("simulator", "policy"):
         _complete_base_url(found, environ)
     return found
 
@@ -122,6 +123,8 @@ def _complete_base_url(found: dict[str, Given], environ: Mapping[str, str]) -> N
     """
     named = {name for name, given in found.items() if given.value}
     url = environ.get(OPENAI_BASE_URL)
+    if found.get("model") and found["model"].value == SCRIPTED_AGENT:
+        return
     if "model" in named and "base_url" not in named and url:
         found["base_url"] = Given(url, OPENAI_BASE_URL, OPENAI_BASE_URL)
 

@@ -7,11 +7,17 @@ from msgspec import Meta
 from simia_async.config.endpoint import Endpoint
 from simia_async.config.fields import Settings
 from simia_async.config.limits import Budget, StoreConfig
+from simia_async.config.roles import (
+    JudgeEndpoint,
+    PolicyEndpoint,
+    ToolEndpoint,
+    UserEndpoint,
+)
 
 TINY = "builtin/tiny"
 """Name of the tiny base policy that ships with simia-async."""
 
-RunKind = Literal["generate", "tasks", "sft", "rl", "eval"]
+RunKind = Literal["generate", "tasks", "rollout", "sft", "rl", "eval"]
 
 Environment = Annotated[
     str,
@@ -156,7 +162,7 @@ class SftConfig(Settings, frozen=True, kw_only=True):
     store: StoreConfig = StoreConfig()
 
 
-class RolloutConfig(Settings, frozen=True, kw_only=True):
+class PlayConfig(Settings, frozen=True, kw_only=True):
     """What training and evaluation by rollouts have in common."""
 
     environment: Environment = "mini-retail"
@@ -176,7 +182,114 @@ class RolloutConfig(Settings, frozen=True, kw_only=True):
     store: StoreConfig = StoreConfig()
 
 
-class GrpoConfig(RolloutConfig, frozen=True, kw_only=True):
+class RolloutConfig(Settings, frozen=True, kw_only=True):
+    """Conversations of a policy with the simulated world: played, judged and stored."""
+
+    environment: Environment = "mini-retail"
+    tasks: Annotated[int, Meta(description="Tasks to play, a group each.", ge=1)] = 32
+    tasks_file: (
+        Annotated[
+            str, Meta(description="File of tasks.", extra={"unset": "those of the environment"})
+        ]
+        | None
+    ) = None
+    split: Annotated[
+        Literal["train", "heldout"], Meta(description="Which of its tasks to play.")
+    ] = "train"
+    group_size: Annotated[
+        int, Meta(description="Rollouts of a task, from one snapshot of the world.", ge=1)
+    ] = 8
+    concurrency: Annotated[
+        int, Meta(description="Conversations at once, at most. Can be changed under way.", ge=1)
+    ] = 256
+    model: Model = TINY
+    adapter: (
+        Annotated[
+            str, Meta(description="Adapter of the embedded policy.", extra={"unset": "the base"})
+        ]
+        | None
+    ) = None
+    max_turns: Annotated[
+        int, Meta(description="How often the policy may speak in a conversation.", ge=1)
+    ] = 30
+    max_tokens: (
+        Annotated[
+            int,
+            Meta(
+                description="Tokens of one turn of the policy, at most.",
+                ge=1,
+                extra={"unset": "110 for the embedded policy, else the endpoint's own"},
+            ),
+        ]
+        | None
+    ) = None
+    context: (
+        Annotated[
+            int,
+            Meta(
+                description="Tokens of a whole conversation, at most.",
+                ge=1,
+                extra={"unset": "1024 for the embedded policy, else what the endpoint takes"},
+            ),
+        ]
+        | None
+    ) = None
+    mode: Annotated[
+        Literal["roles", "joint"],
+        Meta(
+            description="Whether user and tools are asked for apart, or of one prompt that plays "
+            "both, as in the paper."
+        ),
+    ] = "roles"
+    world: Annotated[
+        Literal["grounded", "transcript"],
+        Meta(
+            description="Whether code keeps a state that observations must agree with, or the "
+            "simulator has the conversation alone to go by."
+        ),
+    ] = "grounded"
+    rubric: (
+        Annotated[
+            str,
+            Meta(
+                description="TOML file of criteria, and how they make a reward.",
+                extra={"unset": "the tasks' own"},
+            ),
+        ]
+        | None
+    ) = None
+    votes: (
+        Annotated[
+            int,
+            Meta(
+                description="How often the judge is asked of one conversation.",
+                ge=1,
+                extra={"flag": "--judge-votes", "unset": "as the rubric says, else once"},
+            ),
+        ]
+        | None
+    ) = None
+    keep: (
+        Annotated[
+            float,
+            Meta(
+                description="Reward from which a conversation that the rules pass is kept for SFT.",
+                extra={"unset": "none is kept"},
+            ),
+        ]
+        | None
+    ) = None
+    seed: Seed = 0
+    policy: PolicyEndpoint = PolicyEndpoint()
+    simulator: Endpoint = Endpoint()
+    user_endpoint: UserEndpoint = UserEndpoint()
+    tool_endpoint: ToolEndpoint = ToolEndpoint()
+    judge_endpoint: JudgeEndpoint = JudgeEndpoint()
+    budget: Budget = Budget()
+    store: StoreConfig = StoreConfig()
+
+
+class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
     """Simia-RL: GRPO on rollouts in the simulated world. On-policy: rollouts, then the step."""
 
     adapter: (
@@ -205,7 +318,7 @@ class GrpoConfig(RolloutConfig, frozen=True, kw_only=True):
     lora_rank: LoraRank = 16
 
 
-class EvalConfig(RolloutConfig, frozen=True, kw_only=True):
+class EvalConfig(PlayConfig, frozen=True, kw_only=True):
     """Held-out evaluation with the world's exact check."""
 
     adapters: Annotated[
@@ -224,12 +337,17 @@ class EvalConfig(RolloutConfig, frozen=True, kw_only=True):
 KINDS: dict[RunKind, type[Settings]] = {
     "generate": GenerateConfig,
     "tasks": TasksConfig,
+    "rollout": RolloutConfig,
     "sft": SftConfig,
     "rl": GrpoConfig,
     "eval": EvalConfig,
 }
 SHARED: dict[str, type[Settings]] = {
     "simulator": Endpoint,
+    "policy": PolicyEndpoint,
+    "user_endpoint": UserEndpoint,
+    "tool_endpoint": ToolEndpoint,
+    "judge_endpoint": JudgeEndpoint,
     "budget": Budget,
     "store": StoreConfig,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from simia_async.clients import ChatClient
-from simia_async.config import Endpoint, RolloutConfig
+from simia_async.config import Endpoint, PlayConfig
 from simia_async.errors import EndpointRefused
 from simia_async.models import model_directory, policy_name
 from simia_async.rendering.renderer import Renderer
@@ -53,7 +53,7 @@ class PolicyEngine:
                 yield cls(client, loaded)
 
     def policy(
-        self, config: RolloutConfig, renderer: Renderer, *, version: int, temperature: float
+        self, config: PlayConfig, renderer: Renderer, *, version: int, temperature: float
     ) -> Policy:
         """One version of the policy, sampled as the run's settings say."""
         return Policy(

@@ -12,7 +12,7 @@ import anyio.to_thread
 import msgspec
 from simia_store import Reader, RunRecord, RunStatus, Store, open_store
 
-from simia_async.config import RolloutConfig, RunKind, SeedsConfig, SftConfig
+from simia_async.config import PlayConfig, RunKind, SeedsConfig, SftConfig
 from simia_async.errors import RunStopped, UsageError, single_error
 from simia_async.runs.obedience import last_answers, obey
 
@@ -26,7 +26,7 @@ def default_path(kind: RunKind) -> Path:
 async def record_run(
     path: Path,
     kind: RunKind,
-    config: SeedsConfig | RolloutConfig | SftConfig,
+    config: SeedsConfig | PlayConfig | SftConfig,
     *,
     may_continue: bool = False,
 ) -> AsyncIterator[Store]:
