@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simia_async.api import evaluate, generate, generate_stream, train_rl, train_sft
+    from simia_async.api import evaluate, generate, generate_stream, rollout, train_rl, train_sft
     from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
@@ -20,6 +20,7 @@ _HOMES = {
     "generate": "api",
     "generate_stream": "api",
     "load_environment": "environments.environment",
+    "rollout": "api",
     "train_rl": "api",
     "train_sft": "api",
 }
@@ -32,6 +33,7 @@ __all__ = [
     "generate",
     "generate_stream",
     "load_environment",
+    "rollout",
     "train_rl",
     "train_sft",
 ]

@@ -8,28 +8,34 @@ part, `simulator={"max_in_flight": 8}`. All raise `SimiaError`s
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from simia_async.config import (
     EvalConfig,
     GenerateConfig,
     GrpoConfig,
+    RolloutConfig,
     SftConfig,
     configure,
     keywords_layer,
 )
+from simia_async.environments import Environment, Task
 from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlResult, run_rl
+from simia_async.runs.rollout import PlayedGroup, run_rollouts
 from simia_async.runs.sft import SftResult, run_sft
 
 Report = Callable[[str], None]
 
 _STREAM_AHEAD = 64
-"""Kept trajectories that a stream holds for its reader."""
+"""Items that a stream holds for its reader."""
+
+Item = TypeVar("Item")
 
 
 def _ignore(_: str) -> None: ...
@@ -59,17 +65,61 @@ async def generate_stream(
     """
     config = configure(GenerateConfig, keywords_layer(GenerateConfig, settings))
     path = _place(run) or default_path("generate")
-    kept: asyncio.Queue[KeptTrajectory] = asyncio.Queue(_STREAM_AHEAD)
-    working = asyncio.create_task(
-        run_generate(config, path, report=report, on_kept=kept.put), name="generate"
-    )
-    coming = asyncio.ensure_future(kept.get())
+
+    def begin(on_kept: Callable[[KeptTrajectory], Awaitable[None]]) -> Coroutine[Any, Any, object]:
+        return run_generate(config, path, report=report, on_kept=on_kept)
+
+    async with aclosing(_streamed(begin, "generate")) as kept:
+        async for trajectory in kept:
+            yield trajectory
+
+
+async def rollout(
+    *,
+    run: str | Path | None = None,
+    report: Report = _ignore,
+    environment: str | Environment = "mini-retail",
+    tasks: int | Sequence[Task] | None = None,
+    **settings: Any,
+) -> AsyncGenerator[PlayedGroup]:
+    """Play tasks in the simulated world; each group of rollouts as soon as all of it has ended.
+
+    `settings` are those of `RolloutConfig`; with none, the embedded policy plays `mini-retail`.
+    `environment` may be one made in Python, with functions bound to its tools, and `tasks` may be
+    tasks. A slow reader slows the run down; leaving the loop ends it as in `generate_stream`, and
+    the same call goes on with it.
+    """
+    own = environment if isinstance(environment, Environment) else None
+    settings["environment"] = own.name if own else environment
+    given = None if tasks is None or isinstance(tasks, int) else list(tasks)
+    if tasks is not None:
+        settings["tasks"] = tasks if given is None else len(given)
+    config = configure(RolloutConfig, keywords_layer(RolloutConfig, settings))
+    path = _place(run) or default_path("rollout")
+
+    def begin(on_group: Callable[[PlayedGroup], Awaitable[None]]) -> Coroutine[Any, Any, object]:
+        return run_rollouts(
+            config, path, environment=own, tasks=given, report=report, on_group=on_group
+        )
+
+    async with aclosing(_streamed(begin, "rollout")) as groups:
+        async for group in groups:
+            yield group
+
+
+async def _streamed(
+    begin: Callable[[Callable[[Item], Awaitable[None]]], Coroutine[Any, Any, object]], name: str
+) -> AsyncGenerator[Item]:
+    """What a run tells while it goes on; closing this ends it."""
+    items: asyncio.Queue[Item] = asyncio.Queue(_STREAM_AHEAD)
+    working = asyncio.create_task(begin(items.put), name=name)
+    coming = asyncio.ensure_future(items.get())
     try:
-        while coming.done() or not (working.done() and kept.empty()):
+        while coming.done() or not (working.done() and items.empty()):
             await asyncio.wait([working, coming], return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
                 yield coming.result()
-                coming = asyncio.ensure_future(kept.get())
+                coming = asyncio.ensure_future(items.get())
     finally:
         coming.cancel()
         working.cancel()

@@ -15,18 +15,23 @@ from aiohttp.test_utils import TestServer
 from simia_store import Reader, TrajectoryRecord, TrajectoryStatus, TurnRecord, open_store
 
 from simia_async.builtin.answers import answer
-from simia_async.builtin.expert import expert_dialogue
 from simia_async.builtin.mini_retail import MINI_RETAIL
+from simia_async.builtin.play import oracle_dialogue
 from simia_async.builtin.server import completion
 from simia_async.builtin.templates import TEMPLATES, draw_task
 from simia_async.clients import ChatClient
 from simia_async.config import TINY, Endpoint
 from simia_async.environments import Environment, Task, load_environment
+from simia_async.judging import Judge, Rubric
 from simia_async.messages import Message
 from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
+from simia_async.rollouts.conversation import Outcome, Seat, Setting, run_rollout
+from simia_async.rollouts.gate import Gate
+from simia_async.rollouts.groups import facts_of
 from simia_async.rollouts.stop_reason import StopReason
+from simia_async.rollouts.token_voice import TokenPolicy
+from simia_async.rollouts.voices import Sampling
 from simia_async.simulation import Simulator
 from simia_async.simulation.prompts import read_sections
 
@@ -38,7 +43,7 @@ STATUS, CANCEL = TEMPLATES[0], TEMPLATES[5]
 def expert_replies(task: Task, template: int) -> list[str]:
     """What the expert says, as the policy would write it."""
     replies = []
-    messages = expert_dialogue(MINI_RETAIL, TEMPLATES[template], task)
+    messages = oracle_dialogue(MINI_RETAIL, task)
     for index, message in enumerate(messages):
         if message.role == "assistant":
             before = RENDERER.render(messages[:index], generate=True)
@@ -130,18 +135,12 @@ def play(tmp_path: Path):
             )
             speaker = await stack.enter_async_context(_client("/v1/completions", policy.handle))
             store = await stack.enter_async_context(open_store(tmp_path / "r.db"))
-            pinned = Policy(
-                client=speaker,
-                renderer=RENDERER,
-                version=3,
-                temperature=1.0,
-                max_turns=max_turns,
-                max_tokens=110,
-                context=context,
-            )
-            outcome = await run_rollout(
-                task, environment, pinned, Simulator(world, environment), Placement(store)
-            )
+            pinned = TokenPolicy(speaker, RENDERER, Sampling(max_turns, 1.0, 110, context), 3)
+            simulator = Simulator(world, environment)
+            judge = Judge(world, environment, Rubric())
+            setting = Setting(store, environment, pinned, simulator, judge, Gate())
+            seat = Seat(store.new_trajectory_id(), task, facts_of(None, task, setting))
+            outcome = await run_rollout(setting, seat)
         with Reader(tmp_path / "r.db") as reader:
             [trajectory] = reader.trajectories()
             return Played(outcome, trajectory, reader.turns(trajectory.id), policy)
@@ -242,8 +241,8 @@ async def test_it_ends_when_the_context_is_full(play, end: bool, context: int) -
     ],
 )
 async def test_a_failing_role_leaves_no_reward(play, role: str, reason: StopReason) -> None:
-    task = draw_task(MINI_RETAIL, STATUS, 0, "train")
-    played = await play(task, MockPolicy(expert_replies(task, 0)), failing_role=role)
+    task = draw_task(MINI_RETAIL, CANCEL, 0, "train")
+    played = await play(task, MockPolicy(expert_replies(task, 5)), failing_role=role)
     assert played.outcome.stop_reason == reason
     assert played.outcome.reward is None
     assert played.trajectory.status == TrajectoryStatus.UNSCORED

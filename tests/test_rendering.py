@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simia_async.builtin.expert import expert_dialogue
 from simia_async.builtin.mini_retail import MINI_RETAIL
+from simia_async.builtin.play import oracle_dialogue
 from simia_async.builtin.templates import TEMPLATES, draw_task
 from simia_async.config import TINY
 from simia_async.errors import RenderError, UsageError
@@ -23,7 +23,7 @@ TOOLS = MINI_RETAIL.tools()
 
 def dialogue(template: int, seed: int = 0) -> list[Message]:
     task = draw_task(MINI_RETAIL, TEMPLATES[template], seed, "train")
-    return expert_dialogue(MINI_RETAIL, TEMPLATES[template], task)
+    return oracle_dialogue(MINI_RETAIL, task)
 
 
 @pytest.mark.parametrize("template", range(len(TEMPLATES)))

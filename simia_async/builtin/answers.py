@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from simia_async.builtin.author import retell
-from simia_async.builtin.mini_retail import SCRIPTED_WORLDS
 from simia_async.builtin.reviewer import KnownState, SeedToReview, draft_task, review
 from simia_async.builtin.scripted_user import has_finished, next_message
-from simia_async.builtin.world import World
+from simia_async.builtin.scripted_worlds import SCRIPTED_WORLDS
+from simia_async.builtin.worlds.engine import ScriptedWorld
 from simia_async.environments.task import Check, Scenario
+from simia_async.judging.checks import check_exactly
 from simia_async.messages import Message
 from simia_async.simulation.code_answers import arguments_of
 from simia_async.simulation.prompts import read_sections
@@ -25,7 +26,6 @@ from simia_async.simulation.replies import (
     ToolReply,
     UserReply,
 )
-from simia_async.simulation.state import check_exactly
 
 Answer = UserReply | ToolReply | Judgement | Draft | Review | TaskDraft
 
@@ -82,7 +82,11 @@ class _TaskOfJudge(msgspec.Struct):
     check: Check
 
 
-def _answer_call(world: World, state: dict[str, Any], history: list[Message]) -> ToolReply:
+class _StateOfJudge(msgspec.Struct):
+    final: dict[str, Any] | None
+
+
+def _answer_call(world: ScriptedWorld, state: dict[str, Any], history: list[Message]) -> ToolReply:
     calls = history[-1].tool_calls if history else None
     if not calls:
         raise CannotAnswer("<history> does not end with a tool call")
@@ -91,7 +95,7 @@ def _answer_call(world: World, state: dict[str, Any], history: list[Message]) ->
         raise CannotAnswer("the arguments of the tool call are not a JSON object")
     try:
         outcome = world.call(state, calls[0].function.name, arguments)
-    except (KeyError, StopIteration, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise CannotAnswer(
             f"the call of {calls[0].function.name} does not fit the world: {error!r}"
         ) from error
@@ -100,9 +104,11 @@ def _answer_call(world: World, state: dict[str, Any], history: list[Message]) ->
 
 def _judge(sections: dict[str, Any], history: list[Message]) -> Judgement:
     task = _section(sections, "task", _TaskOfJudge)
-    state = _section(sections, "state", dict[str, Any])
+    state = _section(sections, "state", _StateOfJudge)
+    if state.final is None:
+        raise CannotAnswer("<state> does not hold the final state, by which alone code can judge")
     finished = has_finished(history)
-    criteria = check_exactly(task.check, state, history, finished=finished)
+    criteria = check_exactly(task.check, state.final, history, finished=finished)
     failed = [name for name, passed in criteria.items() if not passed]
     reasoning = f"not as wanted: {', '.join(failed)}" if failed else "all as wanted"
     return Judgement(float(not failed), reasoning, criteria)

@@ -1,18 +1,6 @@
 """`mini-retail`: the scripted world of every default. Rule-based; there is no LLM in it."""
 
-from simia_async.builtin.world import Action, World
+from simia_async.builtin.worlds.desk import Desk
+from simia_async.builtin.worlds.files import read_declaration
 
-MINI_RETAIL = World(
-    name="mini-retail",
-    noun="order",
-    id_prefix="W",
-    statuses=("pending", "packed", "shipped", "delivered"),
-    attribute="address",
-    actions=(
-        Action("cancel_order", "cancel", "status", ("pending",), "cancelled"),
-        Action("change_address", "change", "attribute", ("pending", "packed")),
-        Action("refund_order", "refund", "payment", ("delivered",), "refunded"),
-    ),
-)
-
-SCRIPTED_WORLDS: dict[str, World] = {MINI_RETAIL.name: MINI_RETAIL}
+MINI_RETAIL = read_declaration("mini-retail", Desk)

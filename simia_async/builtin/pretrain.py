@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from simia_async.builtin.expert import expert_dialogue
+from simia_async.builtin.play import oracle_dialogue
 from simia_async.builtin.random_worlds import draw_world
 from simia_async.builtin.templates import TEMPLATES, draw_task
 from simia_async.messages import Message, ToolSchema
@@ -40,13 +40,13 @@ _PIECES = r" ?[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]+(?:[ \n]+[^\sA-Za-z0-9]+)*|\s+"
 
 
 def dialogues(seed: int, *, drill: bool) -> Iterator[tuple[list[Message], list[ToolSchema]]]:
-    """Endless conversations of the expert in random worlds."""
+    """Endless conversations of the scripted agent in random worlds."""
     templates = [t for t in TEMPLATES if not (drill and any(r.actions for r in t.requests))]
     for number in itertools.count(seed):
         rng = random.Random(number)
         world, template = draw_world(rng), rng.choice(templates)
         task = draw_task(world, template, number, rng.choice(["train", "heldout"]))
-        messages = expert_dialogue(world, template, task)
+        messages = oracle_dialogue(world, task)
         yield (messages[1:], []) if drill else (messages, world.tools())
 
 

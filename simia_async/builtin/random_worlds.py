@@ -4,7 +4,7 @@ sent to another address, as in `mini-retail`.
 
 import random
 
-from simia_async.builtin.world import Action, World
+from simia_async.builtin.worlds.desk import Action, Desk
 
 _NOUNS = """
     order booking loan ticket parcel permit lesson rental claim invoice membership
@@ -41,7 +41,7 @@ _ATTRIBUTES = ("address", "date", "time", "phone", "seat", "room")
 _DESKS = ("customer", "help desk", "front desk", "service")
 
 
-def draw_world(rng: random.Random) -> World:
+def draw_world(rng: random.Random) -> Desk:
     """A world with 3 to 5 statuses and one action of each effect."""
     while True:
         noun = rng.choice(_NOUNS)
@@ -64,7 +64,7 @@ def draw_world(rng: random.Random) -> World:
             ),
         ]
         rng.shuffle(actions)
-        return World(
+        return Desk(
             name=rng.choice([noun, *_DESKS]),
             noun=noun,
             id_prefix=rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ"),

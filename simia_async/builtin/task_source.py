@@ -3,8 +3,7 @@
 import random
 from itertools import cycle, islice
 
-from simia_async.builtin.mini_retail import SCRIPTED_WORLDS
-from simia_async.builtin.templates import draw_tasks
+from simia_async.builtin.scripted_worlds import SCRIPTED_WORLDS, draw_tasks
 from simia_async.environments import Environment, Split, Task, environment_tasks
 from simia_async.errors import UsageError
 

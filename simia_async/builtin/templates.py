@@ -1,8 +1,4 @@
-"""Task templates of the scripted worlds, and the tasks drawn from them.
-
-Train and held-out tasks differ by construction: the number in every record id and user id of a
-held-out task is a multiple of `HELDOUT_MODULUS`, and none of a train task is.
-"""
+"""Task templates of the desks, and the tasks drawn from them."""
 
 import random
 from collections.abc import Sequence
@@ -12,29 +8,30 @@ from typing import Any, Literal
 import jsonpatch
 import msgspec
 
-from simia_async.builtin.world import Action, World
+from simia_async.builtin.worlds.desk import Action, Desk
+from simia_async.builtin.worlds.drawing import (
+    FIRST_NAMES,
+    GREETINGS,
+    HELDOUT_MODULUS,
+    WITHDRAWALS,
+    draw_number,
+    instructions_for,
+)
 from simia_async.environments.task import Check, Scenario, Split, Task, Utterance
-
-HELDOUT_MODULUS = 5
-
-FIRST_NAMES = """
-    mia liam noah emma olivia ava lucas sofia ethan isla mason ivy yusuf chen raj ana omar
-    lena juan mei fatima daiki evelyn harper aarav
-""".split()
 
 
 class Request(msgspec.Struct, frozen=True):
     """One request within a template.
 
-    `actions` are indices into `World.actions`: none asks for information, one asks for that
+    `actions` are indices into `Desk.actions`: none asks for information, one asks for that
     action, two ask for the second if the first is not possible. `allowed` says what the policy
     must say of the first. `refer` is how the user names the record: by id, as their latest one,
-    or by a wrong id that they correct when asked.
+    or by a wrong id that they correct when asked; `unnamed` is withdrawn before it is named.
     """
 
     actions: tuple[int, ...] = ()
     allowed: bool = True
-    refer: Literal["id", "latest", "wrong"] = "id"
+    refer: Literal["id", "latest", "wrong", "unnamed"] = "id"
     ask: Literal["status", "total", "attribute"] = "status"
 
 
@@ -67,13 +64,19 @@ TEMPLATES: tuple[Template, ...] = (
     Template("status-then-first", (Request(), Request((0,)))),
     Template("first-then-third", (Request((0,)), Request((2,)))),
 )
-"""The 20 templates. Which are `needs_action` follows from the drawn state, not from the name."""
+"""What the tiny base is pre-trained on. Which are `needs_action` follows from the drawn state, not
+from the name."""
+
+WITHDRAWN = Template("withdrawn", (Request((0,), refer="unnamed"),))
+"""Nothing is to be done and nothing to be said."""
+
+ALL_TEMPLATES = (*TEMPLATES, WITHDRAWN)
 
 
-def draw_task(world: World, template: Template, seed: int, split: Split) -> Task:
+def draw_task(world: Desk, template: Template, seed: int, split: Split) -> Task:
     """One task of `template`, the same for the same arguments."""
     rng = random.Random(f"{world.name}/{template.name}/{seed}/{split}")
-    user_id = f"{rng.choice(FIRST_NAMES)}_{_number(rng, 2, split)}"
+    user_id = f"{rng.choice(FIRST_NAMES)}_{draw_number(rng, 2, split)}"
     ids = _distinct_ids(rng, world, split, count=rng.randint(3, 4))
     targets = _targets(rng, template, ids)
     records = {id_: _record(rng, world, id_) for id_ in ids}
@@ -93,6 +96,9 @@ def draw_task(world: World, template: Template, seed: int, split: Split) -> Task
         text = _say(rng, world, request, shown, user_id, values, first=not utterances)
         correction = _correct(rng, target) if request.refer == "wrong" else None
         utterances.append(Utterance(text, correction))
+        if request.refer == "unnamed":
+            utterances.append(Utterance(rng.choice(WITHDRAWALS)))
+            continue
         said = _settle(world, request, target, values, final_state)
         if said:
             must_say.append(said)
@@ -101,7 +107,7 @@ def draw_task(world: World, template: Template, seed: int, split: Split) -> Task
         environment=world.name,
         template=template.name,
         split=split,
-        scenario=Scenario(_instructions(utterances), tuple(utterances)),
+        scenario=Scenario(instructions_for(utterances), tuple(utterances)),
         initial_state=state,
         check=Check(final_state, tuple(must_say)),
         needs_action=final_state != state,
@@ -109,12 +115,12 @@ def draw_task(world: World, template: Template, seed: int, split: Split) -> Task
 
 
 def draw_tasks(
-    world: World,
+    world: Desk,
     count: int,
     *,
     split: Split,
     seed: int = 0,
-    templates: Sequence[Template] = TEMPLATES,
+    templates: Sequence[Template] = ALL_TEMPLATES,
 ) -> list[Task]:
     """`count` tasks, every template in turn."""
     return [
@@ -124,7 +130,7 @@ def draw_tasks(
 
 
 def _settle(
-    world: World, request: Request, target: str, values: list[str], state: dict[str, Any]
+    world: Desk, request: Request, target: str, values: list[str], state: dict[str, Any]
 ) -> tuple[str, ...] | None:
     """Do to `state` what a perfect agent would; return what it then has to say, if anything."""
     record = state[world.records][target]
@@ -133,19 +139,21 @@ def _settle(
     for index, value in zip(request.actions, values, strict=True):
         action = world.actions[index]
         if record["status"] in action.allowed:
-            extra = record["payment"] if action.effect == "payment" else value
-            ops = world.effect_ops(action, target, extra)
+            arguments = {world.record_id: target}
+            if extra := world.extra_argument(action):
+                arguments[extra] = record["payment"] if action.effect == "payment" else value
+            ops = world.call(state, action.tool, arguments).ops
             jsonpatch.apply_patch(state, ops, in_place=True)
             return None
     return ("cannot", str(record["status"]))
 
 
-def field_asked(world: World, request: Request) -> str:
+def field_asked(world: Desk, request: Request) -> str:
     """Name of the record's field that an information request asks for."""
     return world.attribute if request.ask == "attribute" else request.ask
 
 
-def _status_for(rng: random.Random, world: World, request: Request) -> str:
+def _status_for(rng: random.Random, world: Desk, request: Request) -> str:
     """A status under which the first action is (or is not) allowed; with a fallback, it is."""
     first = world.actions[request.actions[0]]
     fitting = [s for s in world.statuses if (s in first.allowed) == request.allowed]
@@ -161,17 +169,10 @@ def _targets(rng: random.Random, template: Template, ids: list[str]) -> list[str
     return [ids[-1] if r.refer == "latest" else others.pop() for r in template.requests]
 
 
-def _number(rng: random.Random, digits: int, split: Split) -> int:
-    while True:
-        number = rng.randrange(10 ** (digits - 1), 10**digits)
-        if (number % HELDOUT_MODULUS == 0) == (split == "heldout"):
-            return number
-
-
-def _distinct_ids(rng: random.Random, world: World, split: Split, count: int) -> list[str]:
+def _distinct_ids(rng: random.Random, world: Desk, split: Split, count: int) -> list[str]:
     ids: list[str] = []
     while len(ids) < count:
-        candidate = f"{world.id_prefix}{_number(rng, 4, split)}"
+        candidate = f"{world.id_prefix}{draw_number(rng, 4, split)}"
         if candidate not in ids:
             ids.append(candidate)
     return ids
@@ -187,7 +188,7 @@ def _wrong_id(rng: random.Random, right: str, taken: list[str], split: Split) ->
             return wrong
 
 
-def _record(rng: random.Random, world: World, record_id: str) -> dict[str, Any]:
+def _record(rng: random.Random, world: Desk, record_id: str) -> dict[str, Any]:
     return {
         world.record_id: record_id,
         "status": rng.choice(world.statuses),
@@ -217,7 +218,6 @@ def attribute_value(rng: random.Random, attribute: str) -> str:
 
 # How the simulated user words things.
 
-_GREETINGS = ("Hi,", "Hello,", "Hey,", "Good morning.", "Hi there!", "", "", "Excuse me,")
 _NEXT = ("Also,", "One more thing,", "Next,", "Great.", "Ok.", "And", "Thanks.", "")
 _WISHES = ("I want to", "I need to", "please", "can you", "I would like to", "could you", "help me")
 _ELSE = ("If you can not,", "If that is not possible,", "Otherwise")
@@ -225,7 +225,7 @@ _ELSE = ("If you can not,", "If that is not possible,", "Otherwise")
 
 def _say(
     rng: random.Random,
-    world: World,
+    world: Desk,
     request: Request,
     shown: str,
     user_id: str,
@@ -237,6 +237,8 @@ def _say(
     if request.refer == "latest":
         reference = rng.choice([f"my latest {noun}", f"my last {noun}", f"my most recent {noun}"])
         who = rng.choice([f" My user id is {user_id}.", f" I am {user_id}.", f" User {user_id}."])
+    elif request.refer == "unnamed":
+        reference, who = f"my {noun}", ""
     else:
         reference = rng.choice(
             [f"{noun} {shown}", f"my {noun} {shown}", shown, f"{noun} number {shown}"]
@@ -260,12 +262,12 @@ def _say(
                 f"can you check the {asked} on {reference}?",
             ]
         )
-    text = f"{rng.choice(_GREETINGS if first else _NEXT)} {body}{who}".strip()
+    text = f"{rng.choice(GREETINGS if first else _NEXT)} {body}{who}".strip()
     return text[0].upper() + text[1:]
 
 
 def _word_action(
-    rng: random.Random, world: World, action: Action, reference: str, value: str
+    rng: random.Random, world: Desk, action: Action, reference: str, value: str
 ) -> str:
     if action.effect == "attribute":
         return rng.choice(

@@ -10,6 +10,7 @@ from simia_async.cli import (
     export,
     generate,
     report,
+    rollout,
     runs,
     scripted_server,
     tasks,
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(env.app, name="env")
 app.command("generate")(generate.generate)
+app.command("rollout")(rollout.rollout)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.add_typer(tasks.app, name="tasks")

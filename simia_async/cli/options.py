@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from simia_store import Reader
 
 from simia_async.cli.output import fail
-from simia_async.config import configure
+from simia_async.config import configure, keywords_layer
 from simia_async.config.fields import BadSetting, Field, Settings, fields_of, sections_of
 from simia_async.config.resolve import kind_of
 from simia_async.config.sources import Given, Layer
-from simia_async.errors import ConfigError, SimiaError
+from simia_async.errors import ConfigError, SimiaError, UsageError
 
 Run = Annotated[
     Path | None, typer.Option("--run", help="Database of the run. Default: runs/<kind>-<time>.db.")
@@ -45,11 +46,12 @@ C = TypeVar("C", bound=Settings)
 
 
 def takes_settings(
-    settings: type[C],
+    settings: type[C], *, resume: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the flags of `settings`, and the settings themselves as `config`.
 
-    What no flag says, `SIMIA_*` variables and the settings file do.
+    What no flag says, `SIMIA_*` variables and the settings file do. Where the parameter `resume`
+    names the database of a run, that run's settings are stronger than those.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,6 +62,8 @@ def takes_settings(
         def with_settings(*, config_file: Path | None, **given: Any) -> None:
             try:
                 stated = take_flags(settings, given)
+                if resume and given[resume] is not None:
+                    stated = stored_settings(settings, given[resume]) | stated
                 config = configure(settings, stated, config_file)
             except SimiaError as error:
                 fail(error)
@@ -68,6 +72,19 @@ def takes_settings(
         return _with_parameters(with_settings, [*flag_parameters(settings), *own.values()])
 
     return decorate
+
+
+def stored_settings(settings: type[Settings], path: Path) -> Layer:
+    """The settings of the run at `path`. Raises `StoreError`, or `UsageError` if it is no run of
+    this kind.
+    """
+    with Reader(path) as reader:
+        run = reader.run()
+    kind = kind_of(settings)
+    if run is None or run.kind != kind:
+        found = "no run was begun there" if run is None else f"it holds a {run.kind} run"
+        raise UsageError(f"{path}: cannot be resumed: {found}; expected a {kind} run")
+    return keywords_layer(settings, run.config)
 
 
 def flag_parameters(settings: type[Settings]) -> list[inspect.Parameter]:

@@ -1,4 +1,4 @@
-"""`simia runs`: look at runs, look after them, and stop one."""
+"""`simia runs`: look at runs, look after them, and steer one that goes on."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,22 +7,14 @@ from shutil import rmtree
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
-from simia_store import (
-    STOP,
-    CommandStatus,
-    Reader,
-    Standing,
-    has_owner,
-    send_command,
-    standing,
-    wait_for_answer,
-)
+from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, STOP, Reader
 from simia_store.checks import check as check_run
 from simia_store.maintenance import compact as compact_run
 from simia_store.maintenance import delete as delete_run
 from simia_store.maintenance import refuse_owned
 from simia_store.maintenance import upgrade as upgrade_run
 
+from simia_async.cli.asking_owners import ask_owner
 from simia_async.cli.output import AsJson, fail, print_json, show
 from simia_async.cli.run_lines import print_lines, run_lines, size_text
 from simia_async.cli.run_show import print_view, view
@@ -35,9 +27,15 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Database of a run.")]
 Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Databases of runs.")]
 
 EXIT_PROBLEMS = 1
-EXIT_NOT_STOPPED = 1
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0, help="Seconds to wait for the owner's answer.")
+]
 
-app = typer.Typer(no_args_is_help=True, help="Look at runs, look after them, and stop one.")
+EXIT_NOT_OBEYED = 1
+
+app = typer.Typer(
+    no_args_is_help=True, help="Look at runs, look after them, and steer one that goes on."
+)
 
 
 @app.command("list")
@@ -126,44 +124,60 @@ def delete(
 
 
 @app.command()
-def stop(
-    path: Run,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds to wait for the owner's answer.")
-    ] = 30.0,
-) -> None:
+def stop(path: Run, timeout_s: Timeout = 30.0) -> None:
     """Ask the process that owns a run to end it, and wait until it has.
 
-    What was committed stays; a generate run goes on when it is started again.
+    What was committed stays; a generate or rollout run goes on when it is started again.
     """
-    answer = _or_fail(_stop, path, timeout_s)
+    answer = _or_fail(ask_owner, path, timeout_s, STOP)
+    _tell("stopped", path, answer, timeout_s)
+
+
+@app.command()
+def pause(path: Run, timeout_s: Timeout = 30.0) -> None:
+    """Ask the owner of a run of rollouts to hold every conversation before its next turn.
+
+    Calls in flight end and are stored. `simia runs resume` lets all go on.
+    """
+    _tell("paused", path, _or_fail(ask_owner, path, timeout_s, PAUSE), timeout_s)
+
+
+@app.command()
+def resume(path: Run, timeout_s: Timeout = 30.0) -> None:
+    """Let a run of rollouts go on that was paused.
+
+    One that was cut off or stopped goes on with `simia rollout --resume`.
+    """
+    _tell("resumed", path, _or_fail(ask_owner, path, timeout_s, RESUME), timeout_s)
+
+
+@app.command()
+def concurrency(
+    path: Run,
+    conversations: Annotated[int, typer.Argument(min=1, help="How many at once, at most.")],
+    timeout_s: Timeout = 30.0,
+) -> None:
+    """Change how many conversations a run of rollouts has at once, while it goes on."""
+    answer = _or_fail(ask_owner, path, timeout_s, CONCURRENCY, conversations=conversations)
+    _tell("changed", path, answer, timeout_s)
+
+
+@app.command()
+def cancel(
+    path: Run,
+    trajectory: Annotated[int, typer.Argument(help="Number of the conversation.")],
+    timeout_s: Timeout = 30.0,
+) -> None:
+    """End one conversation of a run of rollouts: it gets no reward, and is not played again."""
+    answer = _or_fail(ask_owner, path, timeout_s, CANCEL, trajectory=trajectory)
+    _tell("cancelled", path, answer, timeout_s)
+
+
+def _tell(label: str, path: Path, answer: str | None, timeout_s: float) -> None:
     if answer is None:
         show("waiting", f"{path}: no answer within {timeout_s:g} s; its owner may still obey")
-        raise typer.Exit(EXIT_NOT_STOPPED)
-    show("stopped", f"{path}: {answer}")
-
-
-def _stop(path: Path, timeout_s: float) -> str | None:
-    """The owner's answer; None if there is none yet."""
-    stands, owned = _seen(path)
-    if not owned:
-        raise UsageError(f"{path}: nobody owns this run ({stands}), so there is nothing to stop")
-    command = wait_for_answer(path, send_command(path, STOP), timeout_s)
-    if command.status == CommandStatus.REFUSED:
-        raise UsageError(f"{path}: its owner refused to stop: {command.answer}")
-    if command.status == CommandStatus.DONE:
-        return command.answer
-    stands, owned = _seen(path)
-    if not owned:
-        raise UsageError(f"{path}: its owner ended before it saw the command; the run is {stands}")
-    return None
-
-
-def _seen(path: Path) -> tuple[Standing, bool]:
-    """How the run stands, and whether somebody owns it."""
-    with Reader(path) as reader:
-        sessions = reader.sessions()
-        return standing(reader.run(), sessions), has_owner(sessions)
+        raise typer.Exit(EXIT_NOT_OBEYED)
+    show(label, f"{path}: {answer}")
 
 
 def _goes_with(path: Path, adapters: bool) -> list[Path]:

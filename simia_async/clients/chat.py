@@ -76,11 +76,12 @@ class ChatClient:
         credentials: Credentials,
         prices: Prices | None,
         spending: Spending,
+        governor: Governor | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.prices = prices
         self.spending = spending
-        self.governor = Governor(endpoint)
+        self.governor = governor or Governor(endpoint)
         self._books = Books(endpoint.base_url or "", self.governor, prices, spending)
         self._transport = transport
         self._streams = streams
@@ -97,10 +98,14 @@ class ChatClient:
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, endpoint: Endpoint, *, spending: Spending | None = None
+        cls,
+        endpoint: Endpoint,
+        *,
+        spending: Spending | None = None,
+        governor: Governor | None = None,
     ) -> AsyncIterator[Self]:
         """A client whose connections are closed on exit. What its calls cost is charged to
-        `spending`.
+        `spending`; a `governor` is that of another client of the same model.
 
         Raises `UsageError` if the key cannot be one, or Entra is asked for and not installed.
         """
@@ -116,9 +121,8 @@ class ChatClient:
             if proxy is None:
                 transport = PooledTransport(origin, endpoint.timeout_s)
                 opened.push_async_callback(transport.close)
-            yield cls(
-                endpoint, transport, streams, credentials, prices, spending or Spending(Budget())
-            )
+            spending = spending or Spending(Budget())
+            yield cls(endpoint, transport, streams, credentials, prices, spending, governor)
 
     async def check(self) -> None:
         """One unrepeated question, so that a wrong key or host is told before the work begins.

@@ -54,6 +54,8 @@ class Earlier(msgspec.Struct, frozen=True):
     """Units that ended."""
     lost: int = 0
     """Calls of which no answer was stored, because they were cut off."""
+    lost_each: Amount | None = None
+    """What each of them may have cost at worst; None: as much as the dearest unit."""
     dearest: Amount = Amount()
     """Of a unit."""
     dearest_prepared: Amount = Amount()
@@ -70,8 +72,7 @@ class SpendingStatistics(msgspec.Struct, frozen=True, gc=False):
     max_tokens: int | None
     projected_tokens: float | None
     lost_calls: int
-    """Calls that were cut off. Each is part of what is spent, as if it had cost as much as the
-    dearest unit."""
+    """Calls that were cut off. Each is part of what is spent, at its worst case."""
     lost_usd: float | None
     units_done: int
     units_active: int
@@ -125,6 +126,7 @@ class Spending:
         """Of units, and of preparatory ones, which say nothing of the others."""
         self._priced = False
         self._done = self._lost = 0
+        self._lost_each: Amount | None = None
         self._under_way: set[Unit] = set()
 
     @property
@@ -170,6 +172,7 @@ class Spending:
         self._priced = self._priced or earlier.priced
         self._done += earlier.units
         self._lost += earlier.lost
+        self._lost_each = earlier.lost_each
 
     def allows_another(self, *, preparatory: bool = False) -> bool:
         """Whether one more unit may begin."""
@@ -183,9 +186,18 @@ class Spending:
             # The other kind is a better guess than nothing.
             dearest = dearest.at_least(self._known[not preparatory].dearest)
         ahead = dearest * (_MARGIN * (self.active + 1))
-        after = self._ended + self._dearest_of_all * self._lost + ahead
+        after = self._ended + self._lost_in_all + ahead
         return _within(after.usd, self._budget.max_cost_usd) and _within(
             after.tokens, self._budget.max_tokens
+        )
+
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether more has been spent than may be: units were dearer than was to be expected."""
+        spent = self._spent + self._lost_in_all
+        return not (
+            _within(spent.usd, self._budget.max_cost_usd)
+            and _within(spent.tokens, self._budget.max_tokens)
         )
 
     def begin(self, *, preparatory: bool = False) -> Unit:
@@ -213,7 +225,7 @@ class Spending:
         """Where it stands, and where it will if `units_left` more end that cost as much as the
         mean of the others.
         """
-        lost = self._dearest_of_all * self._lost
+        lost = self._lost_in_all
         spent = self._spent + lost
         projected = None
         if units_left is not None and self._done:
@@ -235,6 +247,11 @@ class Spending:
     @property
     def _dearest_of_all(self) -> Amount:
         return self._known[False].dearest.at_least(self._known[True].dearest)
+
+    @property
+    def _lost_in_all(self) -> Amount:
+        each = self._dearest_of_all if self._lost_each is None else self._lost_each
+        return each * self._lost
 
     @property
     def _is_limited(self) -> bool:

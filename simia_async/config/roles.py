@@ -335,6 +335,10 @@ class PolicyEndpoint(Settings, frozen=True, kw_only=True):
         if self.tokenizer and not self.base_url:
             raise BadSetting("tokenizer", "also needs --policy-url: the embedded one has its own")
 
+    def as_unplaced(self) -> Endpoint:
+        """The same without its model, for one that is embedded and has its place elsewhere."""
+        return msgspec.structs.replace(self, model=None).as_endpoint()
+
     def as_endpoint(self) -> Endpoint:
         """The same, for a client."""
         named = {info.name for info in msgspec.structs.fields(Endpoint)}

@@ -1,18 +1,23 @@
 """An environment as data: the policy text the agent must follow, and the tools it may call."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import jsonpointer
 import jsonschema
+import jsonschema_rs
 import msgspec
 from simia_store import EnvironmentRecord
 
 from simia_async.environments.files import Report, read_text, refuse
+from simia_async.environments.json_schemas import misfits
 from simia_async.environments.manifest import read_manifest
 from simia_async.environments.prompt_files import read_prompts
 from simia_async.environments.state_files import merged, read_state
+from simia_async.environments.tool_effects import ToolEffect, ToolFunction, check_effects
 from simia_async.environments.tools_file import read_tools
 from simia_async.errors import UsageError
 from simia_async.messages import ToolSchema
@@ -25,7 +30,7 @@ _TASKS_FILES = ("tasks.jsonl", "tasks.json")
 
 
 class Environment(msgspec.Struct, frozen=True, dict=True):
-    """What is simulated. Data, not code."""
+    """What is simulated. Data, not code; scripts may bind tools to code with `with_functions`."""
 
     name: str
     policy: str
@@ -41,6 +46,10 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
     """The environment's own words for roles of the simulator, by role."""
     description: str = ""
     """One line for people."""
+    effects: dict[str, ToolEffect] = {}
+    """What tools do to the state, by tool; those that are not declared are left out."""
+    functions: dict[str, ToolFunction] = {}
+    """Python that answers in place of the simulator, by tool."""
 
     @cached_property
     def validators(self) -> dict[str, jsonschema.Draft202012Validator]:
@@ -51,6 +60,39 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
             )
             for tool in self.tools
         }
+
+    def state_misfit(self, state: dict[str, Any]) -> str | None:
+        """Where and why a state does not fit the schema; None if it does, or if there is none.
+
+        Fast, since the states of conversations change all the time.
+        """
+        if self.state_schema is None:
+            return None
+        if self._compiled_schema is None:
+            return next(misfits(state, self.state_schema), None)
+        if self._compiled_schema.is_valid(state):
+            return None
+        error = next(self._compiled_schema.iter_errors(state))
+        pointer = jsonpointer.JsonPointer.from_parts(error.instance_path).path or "/"
+        return f"{pointer}: {error.message}"
+
+    @cached_property
+    def _compiled_schema(self) -> jsonschema_rs.Draft202012Validator | None:
+        """None for the few schemas that only Python reads, such as with its own regexes."""
+        try:
+            return jsonschema_rs.Draft202012Validator(self.state_schema or {})
+        except (ValueError, jsonschema_rs.ReferencingError):
+            return None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the state, its schema and what tools do to it; empty where there is neither
+        state nor effects.
+        """
+        if self.initial_state is None and not self.effects:
+            return ""
+        world = (self.initial_state, self.state_schema, self.effects)
+        return hashlib.sha256(msgspec.json.encode(world, order="sorted")).hexdigest()
 
     @property
     def seeds_file(self) -> Path | None:
@@ -64,11 +106,24 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
 
     def as_record(self) -> EnvironmentRecord:
         """What the store keeps of it."""
-        return EnvironmentRecord(self.name, self.policy, self.tools)
+        return EnvironmentRecord(self.name, self.policy, self.tools, self.digest)
 
     def with_tools(self, tools: Iterable[ToolSchema]) -> Self:
         """The same environment with more tools declared."""
         return msgspec.structs.replace(self, tools=[*self.tools, *tools])
+
+    def with_functions(self, functions: Mapping[str, ToolFunction]) -> Self:
+        """The same environment with Python that answers for some of its tools.
+
+        Raises `UsageError` for a tool that is not declared.
+        """
+        for name in functions:
+            if name not in self.validators:
+                raise UsageError(
+                    f"with_functions: {self.name} has no tool {name!r}; it has "
+                    f"{', '.join(self.validators) or 'none'}"
+                )
+        return msgspec.structs.replace(self, functions={**self.functions, **functions})
 
     def state_with(self, difference: dict[str, Any]) -> dict[str, Any]:
         """The whole state that a task means by `difference`: the initial state with it merged in
@@ -134,6 +189,9 @@ def read_environment(directory: Path, report: Report) -> Environment:
         state_schema=schema,
         prompts=read_prompts(directory / "prompts", report),
         description=manifest.description,
+        effects=check_effects(manifest.tools, tools, f"{directory}/environment.toml", report)
+        if declared
+        else {},
     )
 
 

@@ -36,7 +36,11 @@ def inspect(directory: Path) -> Inspection:
     seeds = _read_seeds(environment, problems)
     path = environment.tasks_file
     tasks = read_tasks(path, environment, problems.append) if path else []
-    warnings = [*_tool_warnings(environment, seeds), *_task_warnings(path, tasks)]
+    warnings = [
+        *_effect_warnings(environment),
+        *_tool_warnings(environment, seeds),
+        *_task_warnings(path, tasks),
+    ]
     return Inspection(environment, seeds, tasks, problems, warnings)
 
 
@@ -55,6 +59,16 @@ def _read_seeds(environment: Environment, problems: list[str]) -> list[Seed]:
     except UsageError as error:
         problems.append(str(error))
         return []
+
+
+def _effect_warnings(environment: Environment) -> list[str]:
+    silent = [name for name in environment.validators if name not in environment.effects]
+    if not environment.effects or not silent:
+        return []
+    return [
+        f"{environment.directory}/environment.toml: does not say what these tools do to the state, "
+        f"so that the simulator's answers tell: {', '.join(silent)}"
+    ]
 
 
 def _tool_warnings(environment: Environment, seeds: list[Seed]) -> list[str]:

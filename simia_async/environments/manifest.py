@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from simia_async.environments.files import Report, read_text
+from simia_async.environments.tool_effects import ToolEffect
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -17,6 +18,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line for people; no model reads it."""
     ending_tools: list[str] = []
     """Tools after whose observation a conversation may end without another reply."""
+    tools: dict[str, ToolEffect] = {}
+    """What tools do to the state. Of one that is not here, what it did tells: see `grounding`."""
 
 
 def read_manifest(path: Path, report: Report) -> Manifest:

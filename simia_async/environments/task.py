@@ -21,6 +21,8 @@ class Utterance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     text: str
     correction: str | None = None
+    when: tuple[str, ...] = ()
+    """Said only once the agent's last reply mentions one of these; if empty, whatever it says."""
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -50,14 +50,14 @@ def write(conversation: Conversation) -> dict[str, Any]:
     messages = meant.messages
     if meant.tools:
         system, messages = _split_system(messages)
-        texts.append(ChatText("system", _with_tools(system, meant.tools)))
+        texts.append(ChatText("system", system_text(system, meant.tools)))
     for message in messages:
         if message.role == "tool" and texts and _is_response(texts[-1]):
-            texts[-1].content += "\n" + _text_of(message)
+            texts[-1].content += "\n" + message_text(message)
         elif message.role == "tool":
-            texts.append(ChatText("user", _text_of(message)))
+            texts.append(ChatText("user", message_text(message)))
         else:
-            texts.append(ChatText(message.role, _text_of(message)))
+            texts.append(ChatText(message.role, message_text(message)))
     return written_soundly(chat_line(meant, texts), meant, read)
 
 
@@ -83,7 +83,8 @@ def _split_system(messages: list[Message]) -> tuple[str | None, list[Message]]:
     return None, messages
 
 
-def _with_tools(system: str | None, tools: list[ToolSchema]) -> str:
+def system_text(system: str | None, tools: list[ToolSchema]) -> str:
+    """The system text with the tools in it."""
     before = "" if system is None else system + "\n\n"
     return before + _BEFORE_TOOLS + "\n".join(map(spaced, tools)) + _BEHIND_TOOLS
 
@@ -97,7 +98,8 @@ def _without_tools(text: str) -> tuple[str | None, list[ToolSchema]]:
     return text[:start].removesuffix("\n\n") or None, tools
 
 
-def _text_of(message: Message) -> str:
+def message_text(message: Message) -> str:
+    """What one message is as text, calls and observations in their tags."""
     content = message.content or ""
     if message.role == "tool":
         return content.join(_RESPONSE)

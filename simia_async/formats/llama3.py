@@ -54,12 +54,11 @@ def write(conversation: Conversation) -> dict[str, Any]:
     if meant.tools:
         has_system = bool(messages) and messages[0].role == "system"
         system = messages[0].content or "" if has_system else ""
-        listed = "".join(spaced(tool, indent=4) + "\n\n" for tool in meant.tools)
-        texts.append(ChatText("system", _BEFORE_TOOLS + listed + system))
+        texts.append(ChatText("system", system_text(system, meant.tools)))
         messages = messages[has_system:]
     for message in messages:
         role = "ipython" if message.role == "tool" else message.role
-        texts.append(ChatText(role, _text_of(message)))
+        texts.append(ChatText(role, message_text(message)))
     return written_soundly(chat_line(meant, texts), meant, read)
 
 
@@ -78,7 +77,14 @@ def is_llama3(messages: list[Any]) -> bool:
     )
 
 
-def _text_of(message: Message) -> str:
+def system_text(system: str | None, tools: list[ToolSchema]) -> str:
+    """The system text with the tools in it."""
+    listed = "".join(spaced(tool, indent=4) + "\n\n" for tool in tools)
+    return _BEFORE_TOOLS + listed + (system or "")
+
+
+def message_text(message: Message) -> str:
+    """What one message is as text, with its calls."""
     calls = "; ".join(_call_text(call.function) for call in message.tool_calls or ())
     said = message.content or ""
     return f"{said}\n{calls}" if said and calls else said or calls
@@ -102,7 +108,7 @@ def _add(transcript: Transcript, message: ChatText) -> None:
     if message.role == "ipython" or message.role == "tool":
         transcript.observe([message.content])
     elif message.role == "assistant":
-        said, calls = _split_calls(message.content)
+        said, calls = split_calls(message.content)
         if calls:
             transcript.call(said, calls)
         else:
@@ -111,7 +117,8 @@ def _add(transcript: Transcript, message: ChatText) -> None:
         transcript.say(message.role, message.content)
 
 
-def _split_calls(text: str) -> tuple[str, list[FunctionCall]]:
+def split_calls(text: str) -> tuple[str, list[FunctionCall]]:
+    """A reply's text without its calls, and the calls."""
     for start in _CALL_STARTS.finditer(text):
         if calls := _read_calls(text, start.end()):
             return text[: start.start()], calls

@@ -1,10 +1,11 @@
-"""Tool calls as the policy writes them in text, in Hermes style."""
+"""Tool calls as the policy writes them in text: in Hermes' style, and in Llama 3's."""
 
 import re
 from typing import Any
 
 import msgspec
 
+from simia_async.formats.llama3 import split_calls
 from simia_async.messages import FunctionCall, ToolCall
 
 _PIECE = re.compile(
@@ -46,3 +47,17 @@ def parse_reply(text: str, id_prefix: str) -> ParsedReply:
         return ParsedReply(text, [], "malformed tool call: not closed by </tool_call>")
     content = _PIECE.sub(lambda match: match["thought"] or "", text).strip()
     return ParsedReply(content, calls)
+
+
+_PYTHON_TAG = "<|python_tag|>"
+_LOOKS_LIKE_A_CALL = re.compile(r'\s*\{\s*"name"\s*:')
+
+
+def parse_llama3(text: str, id_prefix: str) -> ParsedReply:
+    """The same for Llama 3's JSON calls: `{"name": …, "parameters": …}`, joined by `; `."""
+    tagged = text.startswith(_PYTHON_TAG)
+    said, written = split_calls(text.removeprefix(_PYTHON_TAG).strip())
+    calls = [ToolCall(f"{id_prefix}_{number}", call) for number, call in enumerate(written)]
+    if not calls and (tagged or _LOOKS_LIKE_A_CALL.match(said)):
+        return ParsedReply(text, [], "malformed tool call: not the JSON of a call, or cut off")
+    return ParsedReply(said, calls)

@@ -1,44 +1,79 @@
 """One conversation of the policy with the simulated world, every turn stored before the next.
 
-The policy is prompted with token ids. The first prompt is rendered once; afterwards only the ids
-of new messages are appended, so what is trained on is exactly what was sampled.
+A machine of four phases. Where it stands follows from the turns alone, so that one that was cut off
+goes on after its last stored turn (`recall`).
+
+    user ──► policy ──► tools ──► policy …      the agent called tools
+               │  ▲
+               ▼  │
+              user ┘                            the agent spoke to the user
+               └──► judge ──► over              a `StopReason` is due
 """
 
 import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
 from typing import Any
 
-import anyio.to_thread
+import anyio
 import msgspec
-from simia_store import CallRecord, Store, TrajectoryRecord, TrajectoryStatus, TurnRecord
+from simia_store import (
+    CallRecord,
+    FactRecord,
+    JudgementRecord,
+    Store,
+    TrajectoryRecord,
+    TrajectoryStatus,
+    TurnRecord,
+)
 
-from simia_async.clients import ChatClient, Completion
 from simia_async.environments import Environment, Task
 from simia_async.errors import EndpointError, RenderError
+from simia_async.judging import Case, Judge, MadeCall, Verdict, check_case
 from simia_async.messages import Message, ToolCall, visible_text
-from simia_async.models import policy_name
-from simia_async.rendering.renderer import Renderer
-from simia_async.rendering.tool_calls import parse_reply
-from simia_async.rollouts.stop_reason import StopReason
-from simia_async.simulation import Simulator, answer_in_code, apply_ops, check_exactly
+from simia_async.rollouts.gate import Gate
+from simia_async.rollouts.stop_reason import UNJUDGED, StopReason
+from simia_async.rollouts.voices import NOT_ENDED, ContextFull, Policy, Said
+from simia_async.simulation import Simulator, answer_in_code, arguments_of
+from simia_async.simulation.grounding import (
+    GroundedWorld,
+    Observation,
+    SharedFacts,
+    TranscriptWorld,
+)
+from simia_async.simulation.replies import ToolReply
+
+SCORING = 1
+"""The run's own scoring."""
 
 
-class Policy(msgspec.Struct, frozen=True):
-    """The model under training, pinned to one version, and how it is sampled."""
+class Setting(msgspec.Struct, frozen=True):
+    """What all conversations of a run have in common."""
 
-    client: ChatClient
-    renderer: Renderer
-    version: int
-    temperature: float
-    max_turns: int
-    max_tokens: int
-    """Limit of one turn."""
-    context: int
-    """Token limit of prompt and reply together."""
+    store: Store
+    environment: Environment
+    policy: Policy
+    simulator: Simulator
+    judge: Judge
+    gate: Gate
+    grounded: bool = True
 
-    @property
-    def model(self) -> str:
-        """Name under which the endpoint knows this version."""
-        return policy_name(self.version)
+
+class Seat(msgspec.Struct, frozen=True):
+    """Where one conversation stands in the run."""
+
+    trajectory_id: int
+    task: Task
+    facts: SharedFacts
+    """Those of its group; one of its own where it is in none."""
+    seed: int = 0
+    """Of the policy's sampling."""
+    begun: TrajectoryRecord | None = None
+    """Its record, where it goes on."""
+    turns: Sequence[TurnRecord] = ()
+    """The turns it has already had."""
+    own_facts: Sequence[FactRecord] = ()
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -52,276 +87,336 @@ class Outcome(msgspec.Struct, frozen=True):
     """None where the task has no exact check."""
     why: str | None = None
     """The judge's reasoning, or what failed."""
+    messages: Sequence[Message] = ()
+    failure: Exception | None = None
+    """The error that ended it, if one did."""
 
 
-class Placement(msgspec.Struct, frozen=True):
-    """Where a rollout stands in the run."""
+class Phase(StrEnum):
+    """What comes next."""
 
-    store: Store
-    group_id: int | None = None
-    seed: int = 0
-    """Seed of the policy's sampling."""
-
-
-async def run_rollout(
-    task: Task, environment: Environment, policy: Policy, simulator: Simulator, place: Placement
-) -> Outcome:
-    """Play `task` to its end and have it judged. Failures are recorded, not raised.
-
-    Raises `StoreError` only: without a record there is no run.
-    """
-    conversation = _Conversation(task, environment, policy, simulator, place)
-    return await conversation.play()
+    USER = "user"
+    POLICY = "policy"
+    TOOLS = "tools"
+    JUDGE = "judge"
 
 
 class _Stop(Exception):
-    def __init__(self, reason: StopReason, why: str | None = None) -> None:
+    def __init__(
+        self, reason: StopReason, why: str | None = None, failure: Exception | None = None
+    ) -> None:
         self.reason = reason
         self.why = why
+        self.failure = failure
 
 
-class _Conversation:
-    def __init__(
-        self,
-        task: Task,
-        environment: Environment,
-        policy: Policy,
-        simulator: Simulator,
-        place: Placement,
-    ) -> None:
-        self._task = task
-        self._environment = environment
-        self._policy = policy
-        self._simulator = simulator
-        self._store = place.store
-        self._id = place.store.new_trajectory_id()
-        self._seed = place.seed
-        self._group_id = place.group_id
-        self._started = time.time()
-        self._state: dict[str, Any] = environment.state_with(task.initial_state)
+async def run_rollout(setting: Setting, seat: Seat) -> Outcome:
+    """Play a task to its end, from where it stands, and have it judged.
+
+    Failures are recorded, not raised. Raises `StoreError` only: without a record there is no run.
+    If it is cancelled through the gate it ends as `cancelled`; if from outside, it can go on later.
+    """
+    return await Conversation(setting, seat).play()
+
+
+class Conversation:
+    """One conversation. `play` it once."""
+
+    def __init__(self, setting: Setting, seat: Seat) -> None:
+        self._setting = setting
+        self._environment = setting.environment
+        self._task = seat.task
+        self._id = seat.trajectory_id
+        self._facts = seat.facts
+        self._ledger: list[CallRecord] = []
+        self._voice = setting.policy.voice(setting.environment, self._id, seat.seed)
+        self._world = (
+            GroundedWorld(setting.environment, seat.facts, self._id)
+            if setting.grounded
+            else TranscriptWorld()
+        )
+        self._begun = seat.begun or self._new_record()
         self._history: list[Message] = []
         """What was said so far, without the system message."""
-        self._unread: list[Message] = []
-        """Messages at the end of the history that the policy has not been shown."""
-        self._ids: list[int] = []
-        """Token ids the policy has seen or sampled."""
-        self._ledger: list[CallRecord] = []
-        self._user_done = False
+        self._seen_by_user: list[Message] = []
+        """The same without what the agent only thought."""
+        self._made: list[MadeCall] = []
+        self._changes: list[dict[str, Any]] = []
+        self._pending: deque[ToolCall] = deque()
+        self._problem: str | None = None
+        self._spoken = 0
+        self._stop: _Stop | None = None
+        self._phase = Phase.USER
+        self._is_new = seat.begun is None
+        self._recall(seat)
+        self._steps: dict[Phase, Callable[[], Awaitable[Phase]]] = {
+            Phase.USER: self._user_turn,
+            Phase.POLICY: self._policy_turn,
+            Phase.TOOLS: self._tool_turn,
+        }
 
     async def play(self) -> Outcome:
-        await self._store.append(self._record(TrajectoryStatus.RUNNING))
+        """From where it stands to its end."""
         try:
-            await self._user_turn()
-            for turn in range(self._policy.max_turns):
-                calls, problem = await self._policy_turn(turn)
-                if problem:
-                    await self._observe(None, {"error": problem}, source="code", is_error=True)
-                for call in calls:
-                    await self._tool_turn(call)
-                    if call.function.name in self._environment.ending_tools:
-                        raise _Stop(StopReason.AGENT_DONE)
-                if not calls and not problem:
-                    await self._user_turn()
-                    if self._user_done:
-                        raise _Stop(StopReason.USER_DONE)
-            raise _Stop(StopReason.MAX_TURNS)
+            with self._setting.gate.enter(self._id) as scope:
+                await self._setting.store.append(*self._opening())
+                return await self._play()
+        except BaseException:
+            # Stopped from outside: what its last call may have cost is written down.
+            await self._keep_ledger()
+            raise
+        # The scope has caught its own cancellation.
+        assert scope.cancelled_caught
+        return await self._end(_Stop(StopReason.CANCELLED, "somebody asked for its end"))
+
+    async def _play(self) -> Outcome:
+        try:
+            while self._phase is not Phase.JUDGE:
+                await self._setting.gate.passage()
+                if self._setting.gate.is_spent:
+                    raise _Stop(StopReason.BUDGET, "the budget of the run is used up")
+                self._phase = await self._steps[self._phase]()
+            assert self._stop is not None
+            return await self._end(self._stop)
         except _Stop as stop:
-            return await self._finish(stop)
+            return await self._end(stop)
 
-    async def _user_turn(self) -> None:
+    # --- the phases
+
+    async def _user_turn(self) -> Phase:
         try:
-            reply = await self._simulator.user(
-                self._task, _as_the_user_sees(self._history), self._ledger, self._id
+            reply = await self._setting.simulator.user(
+                self._task, self._seen_by_user, self._ledger, self._id
             )
         except EndpointError as error:
-            raise _Stop(StopReason.SIMULATOR_ERROR, str(error)) from error
-        self._user_done = reply.done
-        await self._hear(Message("user", reply.message), source="llm")
+            raise _Stop(StopReason.SIMULATOR_ERROR, str(error), error) from error
+        ends = StopReason.USER_DONE if reply.done else ""
+        return await self._take(
+            TurnRecord(self._id, 0, "user", {}, source="llm", ends=ends),
+            Message("user", reply.message),
+        )
 
-    async def _policy_turn(self, turn: int) -> tuple[list[ToolCall], str | None]:
-        """Let the policy speak; return its tool calls, or what was wrong with them."""
-        prompt_ids = await self._next_prompt()
-        room = self._policy.context - len(self._ids) - len(prompt_ids)
-        if room < 1:
-            raise _Stop(StopReason.CONTEXT_FULL, f"{self._policy.context} tokens are not enough")
-        self._ids += prompt_ids
+    async def _policy_turn(self) -> Phase:
+        if self._spoken >= self._setting.policy.sampling.max_turns:
+            raise _Stop(StopReason.MAX_TURNS)
         try:
-            completion = await self._policy.client.complete(
-                self._ids,
-                model=self._policy.model,
-                ledger=self._ledger,
-                trajectory_id=self._id,
-                max_tokens=min(room, self._policy.max_tokens),
-                temperature=self._policy.temperature,
-                seed=(self._seed * 1000 + turn) % 2**31,
-            )
-        except EndpointError as error:
-            raise _Stop(StopReason.POLICY_ERROR, str(error)) from error
-        return await self._take(prompt_ids, completion, turn)
+            said = await self._voice.speak(self._history, self._spoken, self._ledger)
+        except ContextFull as full:
+            raise _Stop(StopReason.CONTEXT_FULL, str(full)) from full
+        except (EndpointError, RenderError) as error:
+            raise _Stop(StopReason.POLICY_ERROR, str(error), error) from error
+        return await self._take(_spoken_turn(self._id, said), said.message, said.problem)
 
-    async def _take(
-        self, prompt_ids: list[int], completion: Completion, turn: int
-    ) -> tuple[list[ToolCall], str | None]:
-        text = self._policy.renderer.decode(completion.token_ids)
-        reply = parse_reply(text, f"call_{turn}")
-        message = Message("assistant", reply.content, tool_calls=reply.calls or None)
-        self._ids += completion.token_ids
-        self._unread = []
-        await self._say(message, prompt_ids=prompt_ids, completion=completion)
-        if completion.finish_reason == "length":
-            raise _Stop(
-                StopReason.CONTEXT_FULL,
-                f"the policy did not end its turn within {len(completion.token_ids)} tokens",
-            )
-        return reply.calls, reply.problem
-
-    async def _next_prompt(self) -> list[int]:
-        """Ids that the policy has not seen yet: everything at first, then what is unread."""
-        renderer, history = self._policy.renderer, self._history
-        try:
-            if not self._ids:
-                opening = [Message("system", self._environment.policy), *history]
-                return await anyio.to_thread.run_sync(
-                    renderer.prompt_ids, opening, self._environment.tools
-                )
-            seen = history[: len(history) - len(self._unread)]
-            return await anyio.to_thread.run_sync(renderer.continuation_ids, seen, self._unread)
-        except RenderError as error:
-            raise _Stop(StopReason.POLICY_ERROR, str(error)) from error
-
-    async def _tool_turn(self, call: ToolCall) -> None:
-        """Answer one call: by code where no LLM is needed, else by the simulator."""
+    async def _tool_turn(self) -> Phase:
+        if not self._pending:
+            problem = {"error": self._problem or "malformed tool call"}
+            return await self._observe(None, _in_code(problem))
+        call = self._pending[0]
         refusal = answer_in_code(self._environment, call)
         if refusal is not None:
-            await self._observe(call, refusal, source="code", is_error=True)
-            return
-        asked = Message("assistant", tool_calls=[call])
-        history = [*_as_the_user_sees(self._history), asked]
+            return await self._observe(call, _in_code(refusal))
         try:
-            reply = await self._simulator.tool(self._state, history, self._ledger, self._id)
-            self._state = apply_ops(self._state, reply.ops)
+            observation = await self._world.answer(call, self._asker_of(call), self._ledger)
         except EndpointError as error:
-            raise _Stop(StopReason.SIMULATOR_ERROR, str(error)) from error
-        await self._observe(
-            call, reply.observation, source="llm", is_error=reply.is_error, ops=reply.ops
-        )
+            raise _Stop(StopReason.SIMULATOR_ERROR, str(error), error) from error
+        return await self._observe(call, observation)
 
-    async def _observe(
-        self,
-        call: ToolCall | None,
-        observation: Any,
-        *,
-        source: str,
-        is_error: bool,
-        ops: list[dict[str, Any]] | None = None,
-    ) -> None:
-        text = msgspec.json.format(msgspec.json.encode(observation), indent=0).decode()
-        message = Message("tool", text, tool_call_id=call.id if call else None)
-        await self._hear(message, source=source, is_error=is_error, ops=ops)
+    def _asker_of(
+        self, call: ToolCall
+    ) -> Callable[[dict[str, Any] | None, Callable[[str], ToolReply]], Awaitable[ToolReply]]:
+        history = [*self._seen_by_user, Message("assistant", tool_calls=[call])]
 
-    async def _hear(
-        self,
-        message: Message,
-        *,
-        source: str,
-        is_error: bool = False,
-        ops: list[dict[str, Any]] | None = None,
-    ) -> None:
-        self._unread.append(message)
-        await self._say(message, source=source, is_error=is_error, ops=ops)
+        async def ask(state: dict[str, Any] | None, read: Callable[[str], ToolReply]) -> ToolReply:
+            return await self._setting.simulator.tool(
+                self._task, state, history, read, self._ledger, self._id
+            )
 
-    async def _say(
-        self,
-        message: Message,
-        *,
-        source: str | None = None,
-        is_error: bool = False,
-        ops: list[dict[str, Any]] | None = None,
-        prompt_ids: list[int] | None = None,
-        completion: Completion | None = None,
-    ) -> None:
-        """Store the turn together with the calls made for it, then let it count."""
+        return ask
+
+    async def _observe(self, call: ToolCall | None, observation: Observation) -> Phase:
+        ending = call is not None and call.function.name in self._environment.ending_tools
         turn = TurnRecord(
-            trajectory_id=self._id,
-            position=len(self._history),
-            role=message.role,
-            message=message.as_wire(),
-            source=source,
-            is_error=is_error,
-            ops=ops or [],
-            prompt_ids=prompt_ids or [],
-            token_ids=completion.token_ids if completion else [],
-            logprobs=completion.logprobs if completion else [],
+            self._id,
+            0,
+            "tool",
+            {},
+            source=observation.source,
+            is_error=observation.is_error,
+            ops=observation.ops,
+            facts=observation.facts,
+            ends=StopReason.AGENT_DONE if ending else "",
         )
-        calls, self._ledger = self._ledger, []
-        await self._store.append(turn, *calls)
-        self._history.append(message)
+        message = Message("tool", observation.text, tool_call_id=call.id if call else None)
+        return await self._take(turn, message, records=observation.records)
 
-    async def _finish(self, stop: _Stop) -> Outcome:
-        reason, why, reward, criteria = stop.reason, stop.why, None, {}
-        if reason not in (StopReason.POLICY_ERROR, StopReason.SIMULATOR_ERROR):
-            try:
-                judgement = await self._simulator.judge(
-                    self._task,
-                    self._state,
-                    _as_the_user_sees(self._history),
-                    self._ledger,
-                    self._id,
-                )
-                reward, why = judgement.reward, why or judgement.reasoning
-                criteria = judgement.criteria
-            except EndpointError as error:
-                reason, why = StopReason.JUDGE_ERROR, str(error)
-        solved = None
-        if self._task.check is not None:
-            check = self._task.check
-            if check.final_state is not None:
-                whole = self._environment.state_with(check.final_state)
-                check = msgspec.structs.replace(check, final_state=whole)
-            exact = check_exactly(check, self._state, self._history, finished=self._user_done)
-            solved = all(exact.values())
-        record = self._record(
-            TrajectoryStatus.UNSCORED if reward is None else TrajectoryStatus.SCORED,
-            reason,
-            reward,
-            why,
-            {"criteria": criteria, "solved": solved, "needs_action": self._task.needs_action},
-        )
-        await self._store.append(record, *self._ledger)
-        return Outcome(self._id, self._task, reason, reward, solved, why)
+    # --- turns, stored and counted
 
-    def _record(
+    async def _take(
         self,
-        status: TrajectoryStatus,
-        stop: StopReason | None = None,
-        reward: float | None = None,
-        why: str | None = None,
-        detail: dict[str, Any] | None = None,
-    ) -> TrajectoryRecord:
-        failed = stop is not None and status == TrajectoryStatus.UNSCORED
+        turn: TurnRecord,
+        message: Message,
+        problem: str | None = None,
+        records: Sequence[FactRecord] = (),
+    ) -> Phase:
+        """Store the turn together with the calls made for it, then let it count."""
+        turn = msgspec.structs.replace(turn, position=len(self._history), message=message.as_wire())
+        # A turn that was committed counts, whoever is cancelled meanwhile.
+        with anyio.CancelScope(shield=True):
+            calls, self._ledger = self._ledger, []
+            await self._setting.store.append(turn, *records, *calls)
+        return self._count(turn, message, problem)
+
+    def _count(self, turn: TurnRecord, message: Message, problem: str | None) -> Phase:
+        """What comes after a turn."""
+        self._history.append(message)
+        self._seen_by_user.append(_without_thoughts(message))
+        if turn.role == "assistant":
+            self._spoken += 1
+            self._pending = deque(message.tool_calls or ())
+            self._problem = problem
+        elif turn.role == "tool":
+            self._changes += turn.ops
+            if self._pending:
+                self._made.append(_made(self._pending.popleft(), is_error=turn.is_error))
+            self._problem = None
+        if turn.ends:
+            why = NOT_ENDED if turn.ends == StopReason.CONTEXT_FULL else None
+            self._stop = _Stop(StopReason(turn.ends), why)
+            return Phase.JUDGE
+        if self._pending or self._problem:
+            return Phase.TOOLS
+        return Phase.USER if turn.role == "assistant" else Phase.POLICY
+
+    def _recall(self, seat: Seat) -> None:
+        """Take up the turns of an earlier session."""
+        if not seat.turns:
+            return
+        for turn in seat.turns:
+            message = msgspec.convert(turn.message, Message)
+            problem = None
+            if turn.role == "assistant" and turn.is_error:
+                problem = self._setting.policy.problem_of(message.content or "")
+            self._phase = self._count(turn, message, problem)
+        self._voice.remember(seat.turns)
+        self._world.restore(list(seat.turns), list(seat.own_facts))
+
+    # --- the end
+
+    async def _end(self, stop: _Stop) -> Outcome:
+        verdict: Verdict | None = None
+        case = self._case()
+        checks = check_case(case)
+        solved = None if checks is None else all(checks.values())
+        reason, why, failure = stop.reason, stop.why, stop.failure
+        if reason not in UNJUDGED:
+            try:
+                verdict = await self._setting.judge.judge(case, self._ledger, self._id)
+            except EndpointError as error:
+                reason, why, failure = StopReason.JUDGE_ERROR, str(error), error
+        reward = verdict.reward if verdict else None
+        why = why or (verdict.reason if verdict else None)
+        detail = {**(verdict.detail if verdict else {}), "solved": solved}
+        record = self._ended_record(reason, reward, why, detail)
+        records: list[TrajectoryRecord | JudgementRecord] = [record]
+        if verdict is not None:
+            records.append(JudgementRecord(SCORING, self._id, reward, why, detail))
+        with anyio.CancelScope(shield=True):
+            calls, self._ledger = self._ledger, []
+            await self._setting.store.append(*records, *calls)
+        return Outcome(self._id, self._task, reason, reward, solved, why, self._history, failure)
+
+    def _case(self) -> Case:
+        finished = self._stop is not None and self._stop.reason is StopReason.USER_DONE
+        check, initial = self._task.check, self._facts.snapshot
+        wanted = None
+        if check is not None and check.final_state is not None:
+            wanted = self._environment.state_with(check.final_state)
+        return Case(
+            task=self._task,
+            history=self._seen_by_user,
+            made=self._made,
+            initial_state=initial,
+            final_state=self._world.state if self._world.state is not None else initial,
+            wanted_state=wanted,
+            changes=self._changes,
+            finished=finished,
+        )
+
+    def _new_record(self) -> TrajectoryRecord:
         return TrajectoryRecord(
             id=self._id,
             environment=self._environment.name,
             task_id=self._task.id,
-            status=status,
+            status=TrajectoryStatus.RUNNING,
             split=self._task.split,
-            group_id=self._group_id,
-            policy_version=self._policy.version,
-            stop_reason=stop,
-            reward=reward,
-            boundary=str(stop).removesuffix("_error") if failed else None,
-            reason=why,
-            detail=detail or {},
-            created_at=self._started,
-            finished_at=time.time() if stop else None,
+            group_id=self._facts.group_id,
+            policy_version=self._setting.policy.version,
+            detail={"needs_action": self._task.needs_action},
         )
 
+    def _opening(self) -> list[TrajectoryRecord]:
+        running = TrajectoryStatus.RUNNING
+        if not self._is_new and self._begun.status == running:
+            return []
+        # One that an endpoint had failed goes on: what was said of its end no longer holds.
+        return [
+            msgspec.structs.replace(
+                self._begun,
+                status=running,
+                stop_reason=None,
+                boundary=None,
+                reason=None,
+                finished_at=None,
+            )
+        ]
 
-def _as_the_user_sees(history: list[Message]) -> list[Message]:
-    """The history without what the agent only thought."""
-    return [
-        msgspec.structs.replace(message, content=visible_text(message.content))
-        if message.role == "assistant" and message.content
-        else message
-        for message in history
-    ]
+    def _ended_record(
+        self, stop: StopReason, reward: float | None, why: str | None, detail: dict[str, Any]
+    ) -> TrajectoryRecord:
+        scored = reward is not None
+        return msgspec.structs.replace(
+            self._begun,
+            status=TrajectoryStatus.SCORED if scored else TrajectoryStatus.UNSCORED,
+            stop_reason=stop,
+            reward=reward,
+            boundary=None if scored else str(stop).removesuffix("_error"),
+            reason=why,
+            detail={**self._begun.detail, **detail},
+            finished_at=time.time(),
+        )
+
+    async def _keep_ledger(self) -> None:
+        if self._ledger:
+            with anyio.CancelScope(shield=True):
+                calls, self._ledger = self._ledger, []
+                await self._setting.store.append(*calls)
+
+
+def _spoken_turn(trajectory_id: int, said: Said) -> TurnRecord:
+    return TurnRecord(
+        trajectory_id,
+        0,
+        "assistant",
+        {},
+        is_error=said.problem is not None,
+        prompt_ids=said.prompt_ids,
+        token_ids=said.token_ids,
+        logprobs=said.logprobs,
+        ends=StopReason.CONTEXT_FULL if said.is_cut else "",
+    )
+
+
+def _in_code(refusal: dict[str, str]) -> Observation:
+    text = msgspec.json.format(msgspec.json.encode(refusal), indent=0).decode()
+    return Observation(refusal, text, is_error=True, source="code")
+
+
+def _made(call: ToolCall, *, is_error: bool) -> MadeCall:
+    return MadeCall(call.function.name, arguments_of(call) or {}, is_error)
+
+
+def _without_thoughts(message: Message) -> Message:
+    if message.role != "assistant" or not (message.content or message.reasoning_content):
+        return message
+    content = visible_text(message.content) if message.content else message.content
+    return msgspec.structs.replace(message, content=content, reasoning_content=None)

@@ -9,18 +9,21 @@ from simia_store import AdapterRecord, MetricRecord, Store
 
 from simia_async.builtin.task_source import tasks_of
 from simia_async.config import EvalConfig
-from simia_async.environments import Environment, Task, load_environment
+from simia_async.environments import Task, load_environment
 from simia_async.errors import BudgetSpent, UsageError
 from simia_async.evaluation.shares import PolicyScore, score
-from simia_async.models import check_adapter, model_directory
+from simia_async.judging import Judge, Rubric
+from simia_async.models import check_adapter, model_directory, policy_name
 from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.conversation import Outcome, Placement, Policy, run_rollout
-from simia_async.rollouts.groups import check_some_reward
+from simia_async.rollouts.conversation import Outcome, Seat, Setting, run_rollout
+from simia_async.rollouts.gate import Gate
+from simia_async.rollouts.groups import check_some_reward, facts_of
 from simia_async.runs.policies import PolicyEngine
 from simia_async.runs.pulse import pulse, rollout_sources
 from simia_async.runs.record import record_run
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import run_within
+from simia_async.runs.world import record_scoring
 from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
 
@@ -79,15 +82,18 @@ async def run_evaluate(
         pulse(store, rollout_sources(simulator, engine, store, len(tasks) * len(names))),
     ):
         await store.append(environment.as_record(), *(task.as_record() for task in tasks))
+        await record_scoring(store, Rubric(), simulator)
         for version, adapter in adapters.items():
             await store.append(AdapterRecord(version, str(adapter), None, 0))
         world = Simulator(simulator, environment)
+        judge = Judge(simulator, environment, Rubric())
         scores = []
         for version, name in names.items():
             policy = engine.policy(
                 config, renderer, version=version, temperature=config.temperature
             )
-            outcomes = await _play_all(tasks, environment, policy, world, store, config.seed, count)
+            setting = Setting(store, environment, policy, world, judge, Gate())
+            outcomes = await _play_all(tasks, setting, config.seed, count)
             check_some_reward(outcomes, name)
             scores.append(score(name, outcomes))
             await _store_score(store, version, scores[-1])
@@ -95,28 +101,24 @@ async def run_evaluate(
 
 
 async def _play_all(
-    tasks: list[Task],
-    environment: Environment,
-    policy: Policy,
-    simulator: Simulator,
-    store: Store,
-    seed: int,
-    count: Callable[[Outcome], None],
+    tasks: list[Task], setting: Setting, seed: int, count: Callable[[Outcome], None]
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
 
     async def play(index: int, task: Task) -> None:
-        place = Placement(store, seed=seed * 1_000_000 + index)
-        outcomes.append(await run_rollout(task, environment, policy, simulator, place))
+        number = setting.store.new_trajectory_id()
+        seat = Seat(number, task, facts_of(None, task, setting), seed=seed * 1_000_000 + index)
+        outcomes.append(await run_rollout(setting, seat))
         count(outcomes[-1])
 
     conversations = [partial(play, index, task) for index, task in enumerate(tasks)]
-    played = await run_within(simulator.spending, conversations)
+    played = await run_within(setting.simulator.spending, conversations)
     if played < len(tasks):
         # Scores of fewer tasks could not be compared with the others.
         raise BudgetSpent(
             f"the budget is spent after {played} of {len(tasks)} conversations with "
-            f"{policy.model}; raise --max-cost-usd or --max-total-tokens, or lower --tasks"
+            f"{policy_name(setting.policy.version)}; raise --max-cost-usd or --max-total-tokens, or "
+            "lower --tasks"
         )
     return outcomes
 

@@ -96,10 +96,11 @@ class Harvest:
                 if killed or trajectory.rejected_by == CUT_OFF_CAUSE:
                     unseen.append(trajectory)
                 elif trajectory.boundary != "simulator":
-                    self._take_up(reader, trajectory)
+                    self.take_up(reader, trajectory)
         return unseen
 
-    def _take_up(self, reader: Reader, trajectory: TrajectoryRecord) -> None:
+    def take_up(self, reader: Reader, trajectory: TrajectoryRecord) -> None:
+        """Count one that an earlier session has committed."""
         self._count(trajectory)
         if trajectory.status == TrajectoryStatus.REJECTED:
             return
@@ -135,6 +136,15 @@ class Harvest:
             TurnRecord(begun.id, position, message.role, message.as_wire(), source="llm")
             for position, message in enumerate(verdict.messages)
         ]
+        return ended, turns
+
+    def end_now(
+        self, begun: TrajectoryRecord, finished: Finished
+    ) -> tuple[TrajectoryRecord, list[TurnRecord]]:
+        """The records of one that waits for no other, counted."""
+        self._next = begun.id
+        ended, turns = self.end(begun, finished)
+        self.arrive(ended, finished)
         return ended, turns
 
     def arrive(self, ended: TrajectoryRecord, finished: Finished) -> list[Settled]:

@@ -3,20 +3,28 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import msgspec
 from simia_store import STOP, CommandRecord, CommandStatus, RunStatus, Store, StoreError
 
-from simia_async.errors import RunStopped
+from simia_async.errors import RunStopped, UsageError
 
 _LOOK_EVERY_S = 0.5
 
+Obey = Callable[[dict[str, Any]], str]
+"""Does what a command with these arguments asks for, and says what it did. Raises `UsageError` to
+refuse."""
+
+Commands = Mapping[str, Obey]
+"""What a run can be asked for besides `stop`, by the command's name."""
+
 
 @asynccontextmanager
-async def obey(store: Store) -> AsyncIterator[None]:
+async def obey(store: Store, commands: Commands) -> AsyncIterator[None]:
     """Do what others ask for, as long as the context lasts.
 
     Raises `RunStopped` when the run was asked to end and has ended; whoever asked is answered with
@@ -29,7 +37,7 @@ async def obey(store: Store) -> AsyncIterator[None]:
             "it was left for an earlier owner of this run, who had ended",
         )
     with anyio.CancelScope() as scope:
-        watcher = asyncio.create_task(_watch(store, scope), name="commands")
+        watcher = asyncio.create_task(_watch(store, commands, scope), name="commands")
         try:
             yield
         finally:
@@ -42,7 +50,7 @@ async def obey(store: Store) -> AsyncIterator[None]:
         raise RunStopped("stopped by `simia runs stop`")
 
 
-async def _watch(store: Store, scope: anyio.CancelScope) -> None:
+async def _watch(store: Store, commands: Commands, scope: anyio.CancelScope) -> None:
     while not scope.cancel_called:
         await asyncio.sleep(_LOOK_EVERY_S)
         # A full disk is told to those who have something to lose.
@@ -51,7 +59,17 @@ async def _watch(store: Store, scope: anyio.CancelScope) -> None:
                 if command.name == STOP:
                     scope.cancel()
                 else:
-                    await store.answer(command, CommandStatus.REFUSED, _unknown(command))
+                    await store.answer(command, *_handled(command, commands))
+
+
+def _handled(command: CommandRecord, commands: Commands) -> tuple[CommandStatus, str]:
+    do = commands.get(command.name)
+    if do is None:
+        return CommandStatus.REFUSED, _unknown(command, commands)
+    try:
+        return CommandStatus.DONE, do(command.arguments)
+    except UsageError as refusal:
+        return CommandStatus.REFUSED, str(refusal)
 
 
 def last_answers(waiting: Iterable[CommandRecord], status: RunStatus) -> list[CommandRecord]:
@@ -61,12 +79,13 @@ def last_answers(waiting: Iterable[CommandRecord], status: RunStatus) -> list[Co
         msgspec.structs.replace(
             command,
             status=CommandStatus.DONE if command.name == STOP else CommandStatus.REFUSED,
-            answer=f"the run ended: {status}" if command.name == STOP else _unknown(command),
+            answer=f"the run ended: {status}",
             handled_at=now,
         )
         for command in waiting
     ]
 
 
-def _unknown(command: CommandRecord) -> str:
-    return f"the owner of this run knows no command {command.name!r}; it knows: {STOP}"
+def _unknown(command: CommandRecord, commands: Commands) -> str:
+    known = ", ".join([STOP, *commands])
+    return f"the owner of this run knows no command {command.name!r}; it knows: {known}"

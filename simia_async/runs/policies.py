@@ -1,4 +1,4 @@
-"""The policy of a run: an engine child, and the adapter versions loaded into it."""
+"""The policy of a run: an engine child and the adapter versions loaded into it, or an endpoint."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -6,13 +6,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from simia_async.clients import ChatClient
-from simia_async.config import Endpoint, PlayConfig
-from simia_async.errors import EndpointRefused
-from simia_async.models import model_directory, policy_name
+from simia_async.clients import ChatClient, Spending
+from simia_async.config import SCRIPTED_AGENT, Endpoint, PlayConfig, RolloutConfig
+from simia_async.errors import ConfigError, EndpointRefused
+from simia_async.models import check_adapter, model_directory, policy_name
+from simia_async.rendering.call_styles import HERMES, LLAMA3, CallStyle
 from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.conversation import Policy
+from simia_async.rollouts.chat_voice import ChatPolicy
+from simia_async.rollouts.token_voice import TokenPolicy
+from simia_async.rollouts.voices import Sampling
+from simia_async.runs.simulators import connect_checked, connect_embedded
 from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
+
+_TINY_TOKENS = 110
+_TINY_CONTEXT = 1024
+"""Limits of the embedded policy that is given none."""
+
+_STYLES: dict[str, CallStyle | None] = {"native": None, "hermes": HERMES, "llama3": LLAMA3}
 
 
 class PolicyEngine:
@@ -54,17 +64,10 @@ class PolicyEngine:
 
     def policy(
         self, config: PlayConfig, renderer: Renderer, *, version: int, temperature: float
-    ) -> Policy:
+    ) -> TokenPolicy:
         """One version of the policy, sampled as the run's settings say."""
-        return Policy(
-            client=self.client,
-            renderer=renderer,
-            version=version,
-            temperature=temperature,
-            max_turns=config.max_turns,
-            max_tokens=config.max_tokens,
-            context=config.context,
-        )
+        sampling = Sampling(config.max_turns, temperature, config.max_tokens, config.context)
+        return TokenPolicy(self.client, renderer, sampling, version)
 
     async def load(self, version: int, path: Path) -> None:
         """Hold one more adapter."""
@@ -78,3 +81,61 @@ class PolicyEngine:
         # An engine that was started again meanwhile does not have it, and says so.
         with contextlib.suppress(EndpointRefused):
             await self.client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})
+
+
+@asynccontextmanager
+async def connect_policy(
+    config: RolloutConfig, spending: Spending, report: Report
+) -> AsyncIterator[ChatPolicy | TokenPolicy]:
+    """The policy that a run of rollouts plays with.
+
+    Raises `UsageError`, or `EndpointError` if its endpoint would not answer.
+    """
+    named = config.policy
+    sampling = Sampling(config.max_turns, named.temperature, config.max_tokens, config.context)
+    if named.model == SCRIPTED_AGENT and not named.base_url:
+        async with (
+            connect_embedded(named.as_unplaced(), SCRIPTED_AGENT, report) as endpoint,
+            ChatClient.connect(endpoint, spending=spending) as client,
+        ):
+            yield ChatPolicy(client, sampling)
+    elif named.base_url:
+        renderer = _renderer_of(config)
+        endpoint = named.as_endpoint()
+        async with connect_checked(endpoint, config.budget, spending) as client:
+            style = _STYLES[named.calls]
+            if renderer is None:
+                yield ChatPolicy(client, sampling, style)
+            else:
+                name = endpoint.model or ""
+                yield TokenPolicy(client, renderer, sampling, name=name, style=style or HERMES)
+    else:
+        async with _embedded_engine(config, report) as policy:
+            yield policy
+
+
+def _renderer_of(config: RolloutConfig) -> Renderer | None:
+    if config.policy.tokenizer is None:
+        return None
+    if config.max_tokens is None and config.context is None:
+        raise ConfigError(
+            "--policy-tokenizer: also needs --max-tokens or --context, for an endpoint that is "
+            "asked over token ids ends a turn after 16 tokens if it is not told"
+        )
+    return Renderer(model_directory(config.policy.tokenizer))
+
+
+@asynccontextmanager
+async def _embedded_engine(config: RolloutConfig, report: Report) -> AsyncIterator[TokenPolicy]:
+    renderer = Renderer(model_directory(config.model))
+    adapters = {1: check_adapter(Path(config.adapter))} if config.adapter else {}
+    temperature = config.policy.temperature
+    sampling = Sampling(
+        config.max_turns,
+        1.0 if temperature is None else temperature,
+        config.max_tokens or _TINY_TOKENS,
+        config.context or _TINY_CONTEXT,
+    )
+    in_flight = min(config.concurrency, config.policy.max_in_flight)
+    async with PolicyEngine.start(config.model, adapters, in_flight, report) as engine:
+        yield TokenPolicy(engine.client, renderer, sampling, version=max(adapters, default=0))

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -12,9 +13,9 @@ import anyio.to_thread
 import msgspec
 from simia_store import Reader, RunRecord, RunStatus, Store, open_store
 
-from simia_async.config import PlayConfig, RunKind, SeedsConfig, SftConfig
+from simia_async.config import PlayConfig, RolloutConfig, RunKind, SeedsConfig, SftConfig
 from simia_async.errors import RunStopped, UsageError, single_error
-from simia_async.runs.obedience import last_answers, obey
+from simia_async.runs.obedience import Commands, last_answers, obey
 
 
 def default_path(kind: RunKind) -> Path:
@@ -26,11 +27,13 @@ def default_path(kind: RunKind) -> Path:
 async def record_run(
     path: Path,
     kind: RunKind,
-    config: SeedsConfig | PlayConfig | SftConfig,
+    config: SeedsConfig | PlayConfig | RolloutConfig | SftConfig,
     *,
     may_continue: bool = False,
+    commands: Commands = MappingProxyType({}),
 ) -> AsyncIterator[Store]:
-    """Own the database at `path` and write the run's beginning and end.
+    """Own the database at `path` and write the run's beginning and end. Meanwhile do as `commands`
+    say what others ask for.
 
     With `may_continue`, a run of the same configuration goes on. Raises `UsageError` if there is
     another run at `path` already, and `RunStopped` if another process asks for the run's end.
@@ -56,7 +59,7 @@ async def record_run(
             )
             await store.append(run)
             try:
-                async with obey(store):
+                async with obey(store, commands):
                     yield store
             except BaseException as error:
                 stopped = isinstance(error, RunStopped | anyio.get_cancelled_exc_class())
@@ -73,14 +76,22 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
         await store.append(run, *last_answers(await store.waiting_commands(), status))
 
 
+_MAY_CHANGE = ("n", "tasks", "concurrency", "keep", "budget", "store")
+
+
 def _shapes_data(settings: dict[str, Any], config: msgspec.Struct) -> dict[str, Any]:
-    """The settings without those that may change when a run goes on: how many are wanted; where,
-    how hard, with which key and at what price the simulator is asked; what may be spent; how the
-    record is written. What an earlier version did not know stands at its default.
+    """The settings without those that may change when a run goes on: how many are wanted and at
+    once; where, how hard, with which key and at what price models are asked; what may be spent; how
+    the record is written. What an earlier version did not know stands at its default.
     """
-    model = settings.get("simulator", {}).get("model")
     defaults = msgspec.json.decode(msgspec.json.encode(type(config)()))
-    return {**defaults, **settings, "n": None, "simulator": model, "budget": None, "store": None}
+    known = {**defaults, **settings}
+    models = {
+        name: {"model": value.get("model"), "calls": value.get("calls")}
+        for name, value in known.items()
+        if isinstance(value, dict) and "model" in value
+    }
+    return {**known, **models, **dict.fromkeys(_MAY_CHANGE)}
 
 
 def _why(error: BaseException) -> str:

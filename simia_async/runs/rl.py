@@ -16,18 +16,21 @@ from simia_store import AdapterRecord, MetricRecord, Store
 
 from simia_async.builtin.task_source import tasks_of
 from simia_async.config import GrpoConfig
-from simia_async.environments import Environment, Task, load_environment
+from simia_async.environments import Task, load_environment
 from simia_async.errors import BudgetSpent, ChildFailed
+from simia_async.judging import Judge, Rubric
 from simia_async.models import check_adapter, model_directory
 from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.conversation import Outcome, Placement, Policy
-from simia_async.rollouts.groups import check_some_reward, run_group
+from simia_async.rollouts.conversation import Outcome, Setting
+from simia_async.rollouts.gate import Gate
+from simia_async.rollouts.groups import GroupPlan, check_some_reward, run_group
 from simia_async.runs.policies import PolicyEngine
 from simia_async.runs.pulse import pulse, rollout_sources
 from simia_async.runs.record import record_run
 from simia_async.runs.sft import TRAINER, check_unpublished, store_frame
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import run_within
+from simia_async.runs.world import record_scoring
 from simia_async.simulation import Simulator
 from simia_async.supervision.frames import Metrics, Published, TrainGrpo
 from simia_async.supervision.process import ChildProcess
@@ -96,10 +99,13 @@ async def run_rl(
         pulse(store, rollout_sources(simulator, engine, store, len(tasks))),
     ):
         await store.append(environment.as_record(), *(task.as_record() for task in tasks))
+        await record_scoring(store, Rubric(), simulator)
         for version, adapter in start.items():
             await store.append(AdapterRecord(version, str(adapter), None, 0))
         policy = engine.policy(config, renderer, version=max(start, default=0), temperature=1.0)
         world = Simulator(simulator, environment)
+        judge = Judge(simulator, environment, Rubric())
+        setting = Setting(store, environment, policy, world, judge, Gate())
         steps = []
         published = Path()
         for step in range(1, config.steps + 1):
@@ -108,10 +114,7 @@ async def run_rl(
                 config,
                 step,
                 tasks[(step - 1) * config.groups : step * config.groups],
-                environment,
-                policy,
-                world,
-                store,
+                msgspec.structs.replace(setting, policy=policy),
                 on_progress,
             )
             if not played:
@@ -144,10 +147,7 @@ async def _play_step(
     config: GrpoConfig,
     step: int,
     tasks: list[Task],
-    environment: Environment,
-    policy: Policy,
-    simulator: Simulator,
-    store: Store,
+    setting: Setting,
     on_progress: Callable[[RlProgress], None],
 ) -> tuple[list[Outcome], int]:
     """All groups of a step at once, as far as the budget goes; how many that were."""
@@ -158,18 +158,15 @@ async def _play_step(
         outcomes.append(outcome)
         on_progress(RlProgress(step, config.steps, len(outcomes), total))
 
-    def group_of(index: int, task: Task) -> Callable[[], Awaitable[None]]:
+    def group_of(index: int, task: Task) -> Callable[[], Awaitable[object]]:
         group_id = (step - 1) * config.groups + index + 1
         # Members of a group sample with seeds of their own; no two rollouts share one.
         seed = (config.seed * 1_000_000 + group_id) * config.group_size
-        place = Placement(store, seed=seed)
-        size = config.group_size
-        return partial(
-            run_group, group_id, step, task, size, environment, policy, simulator, place, count
-        )
+        plan = GroupPlan(group_id, task, config.group_size, step, seed)
+        return partial(run_group, plan, setting, count)
 
     groups = [group_of(index, task) for index, task in enumerate(tasks)]
-    return outcomes, await run_within(simulator.spending, groups)
+    return outcomes, await run_within(setting.simulator.spending, groups)
 
 
 async def _train(

@@ -28,10 +28,14 @@ def check_prices(budget: Budget, client: ChatClient) -> None:
         )
 
 
-def earlier_spending(path: Path) -> Earlier:
-    """What earlier sessions of the run at `path` have spent. It reads every call of the run."""
+def earlier_spending(path: Path, *, group_size: int | None = None) -> Earlier:
+    """What earlier sessions of the run at `path` have spent. It reads every call of the run.
+
+    A unit is a trajectory, or a group of so many; then a call that was lost cost as much as the
+    dearest call at worst, not as much as a unit.
+    """
     units: dict[int | str, Amount] = {}
-    prepared = dearest = dearest_prepared = Amount()
+    prepared = dearest = dearest_prepared = dearest_call = Amount()
     lost = 0
     priced = False
     with Reader(path) as reader:
@@ -39,19 +43,31 @@ def earlier_spending(path: Path) -> Earlier:
             lost += call.status in _LOST
             priced = priced or call.cost_usd is not None
             amount = _amount(call)
+            dearest_call = dearest_call.at_least(amount)
             if call.role == "reviewer":
                 prepared += amount
                 dearest_prepared = dearest_prepared.at_least(amount)
                 continue
             # Calls that are for no trajectory are a unit each.
             unit = f"call {number}" if call.trajectory_id is None else call.trajectory_id
+            if group_size and isinstance(unit, int):
+                unit = (unit - 1) // group_size
             units[unit] = units.get(unit, Amount()) + amount
     spent = prepared
     for amount in units.values():
         spent += amount
         dearest = dearest.at_least(amount)
     answered = sum(1 for amount in units.values() if amount.tokens)
-    return Earlier(spent, prepared, priced, answered, lost, dearest, dearest_prepared)
+    return Earlier(
+        spent,
+        prepared,
+        priced,
+        answered,
+        lost,
+        dearest_call if group_size else None,
+        dearest,
+        dearest_prepared,
+    )
 
 
 def _amount(call: CallRecord) -> Amount:
@@ -61,14 +77,15 @@ def _amount(call: CallRecord) -> Amount:
 def cut_off_sentence(calls: int, earlier: Earlier) -> str:
     """What the user of a run that goes on should know of the calls that are made again."""
     cost = ""
-    if earlier.priced and earlier.dearest.usd:
-        cost = f", ${calls * earlier.dearest.usd:.6f} at worst"
+    each = earlier.lost_each or earlier.dearest
+    if earlier.priced and each.usd:
+        cost = f", ${calls * each.usd:.6f} at worst"
     return f"the run was cut off; at most {calls} calls were in flight and are made again{cost}"
 
 
 async def run_within(
     spending: Spending,
-    units: Iterable[Callable[[], Awaitable[None]]],
+    units: Iterable[Callable[[], Awaitable[object]]],
     has_room: Callable[[int], bool] = lambda _: True,
     *,
     preparatory: bool = False,
@@ -81,7 +98,7 @@ async def run_within(
     begun = 0
     ended = anyio.Event()
 
-    async def run(work: Callable[[], Awaitable[None]], unit: Unit) -> None:
+    async def run(work: Callable[[], Awaitable[object]], unit: Unit) -> None:
         nonlocal ended
         with unit:
             await work()

@@ -1,10 +1,21 @@
 """The world of a run: its environment, and the words its simulator is asked with, in the record."""
 
 import anyio.to_thread
-from simia_store import EnvironmentRecord, PromptRecord, Reader, Store, StoreError
+import msgspec
+from simia_store import (
+    EnvironmentRecord,
+    PromptRecord,
+    Reader,
+    ScoringRecord,
+    Store,
+    StoreError,
+)
 
+from simia_async.clients import ChatClient
 from simia_async.environments import Environment
 from simia_async.errors import UsageError
+from simia_async.judging import Rubric
+from simia_async.rollouts.conversation import SCORING
 from simia_async.simulation.prompts import SimulatorRole, prompt_record
 
 
@@ -16,10 +27,13 @@ async def record_world(store: Store, environment: Environment, *roles: Simulator
     """
     before, prompts = await anyio.to_thread.run_sync(_known, store)
     now = environment.as_record()
+    if before is not None and not before.digest:
+        # Earlier versions kept none.
+        before = msgspec.structs.replace(before, digest=now.digest)
     if before is None:
         await store.append(now)
     elif before != now:
-        part = "policy" if before.policy != now.policy else "list of tools"
+        part = _what_differs(before, now)
         raise UsageError(
             f"{store.path}: the {part} of environment {now.name!r} is not what it was when the run "
             "began; name another database with --run, or bring the old one back"
@@ -29,6 +43,12 @@ async def record_world(store: Store, environment: Environment, *roles: Simulator
     await store.append(*(each for each in records if (each.role, each.sha256) not in asked))
 
 
+async def record_scoring(store: Store, rubric: Rubric, judge: ChatClient) -> None:
+    """Write down how the run judges its conversations."""
+    model = "" if rubric.combine == "check" else judge.endpoint.model or ""
+    await store.append(ScoringRecord(SCORING, msgspec.to_builtins(rubric), model))
+
+
 def _known(store: Store) -> tuple[EnvironmentRecord | None, list[PromptRecord]]:
     with Reader(store.path) as reader:
         prompts = reader.prompts()
@@ -36,3 +56,9 @@ def _known(store: Store) -> tuple[EnvironmentRecord | None, list[PromptRecord]]:
             return reader.environment(), prompts
         except StoreError:
             return None, prompts
+
+
+def _what_differs(before: EnvironmentRecord, now: EnvironmentRecord) -> str:
+    if before.policy != now.policy:
+        return "policy"
+    return "list of tools" if before.tools != now.tools else "state, or what its tools do to it,"

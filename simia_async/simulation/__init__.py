@@ -10,7 +10,7 @@ from simia_async.simulation.replies import (
     UserReply,
 )
 from simia_async.simulation.simulator import Simulator
-from simia_async.simulation.state import apply_ops, check_exactly
+from simia_async.simulation.state import apply_ops
 from simia_async.simulation.wishes import Wishes
 
 __all__ = [
@@ -25,5 +25,4 @@ __all__ = [
     "answer_in_code",
     "apply_ops",
     "arguments_of",
-    "check_exactly",
 ]

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import msgspec
 from simia_store import PromptRecord
 
-SimulatorRole = Literal["user", "tool", "judge", "author", "reviewer", "task_author"]
+SimulatorRole = Literal["user", "tool", "joint", "judge", "author", "reviewer", "task_author"]
 Tag = Literal["environment", "tools", "seed", "state", "task", "history"]
 
 TAGS: dict[SimulatorRole, tuple[Tag, ...]] = {
     "user": ("environment", "task", "history"),
-    "tool": ("environment", "tools", "state", "history"),
-    "judge": ("environment", "task", "state", "history"),
+    "tool": ("environment", "tools", "task", "state", "history"),
+    "joint": ("environment", "tools", "task", "state", "history"),
+    "judge": ("environment", "tools", "task", "state", "history"),
     "author": ("environment", "tools", "seed", "task"),
     "reviewer": ("environment", "tools", "seed"),
     "task_author": ("environment", "tools", "state", "seed"),
@@ -26,25 +27,45 @@ TAGS: dict[SimulatorRole, tuple[Tag, ...]] = {
 
 WORDS: dict[SimulatorRole, str] = {
     "user": (
-        "You play the user who talks to a support agent. Follow the scenario in <task>, reveal "
-        "what it says step by step, and make nothing up. <history> is the conversation so far, "
-        'empty if you speak first. Answer with JSON: {"message": what the user says next, '
-        '"done": true if the scenario is over and nothing is left to say}.'
+        "You play the user who talks to a support agent. Follow the scenario in <task>, "
+        "reveal what it says step by step and only what is asked for or needed now, and make "
+        "nothing up. A `reference` there is how it once went: a guide to what the user knows, "
+        "not to be quoted. <history> is the conversation so far, empty if you speak first. "
+        'Answer with JSON: {"message": what the user says next, "done": true if the scenario '
+        "is over and nothing is left to say}."
     ),
     "tool": (
         "You play the tools of a support system. <history> ends with the agent's tool call; "
-        "<tools> declares the tools and <state> is the true state of the world. Answer as the "
-        "real API would, from the state and nothing else. Answer with JSON: "
-        '{"observation": what the call returns, "is_error": true or false, "ops": the JSON Patch '
-        "(RFC 6902) that the call makes to <state>, empty for a look-up}."
+        "<tools> declares the tools and <state> is the part of the true state of the world "
+        "that the call touches. Answer as the real API would, in keeping with the state and "
+        "with all earlier observations. A look-up changes nothing: where it needs what the "
+        "state does not hold, make it up and add it to the state. Any other call changes what "
+        "it is for, and nothing else. An error changes nothing. A `reference` in <task> shows "
+        'how such calls were once answered. Answer with JSON: {"observation": what the call '
+        'returns, "is_error": true or false, "ops": the JSON Patch (RFC 6902) that the call '
+        "makes to <state>, empty for a look-up of what is there}."
+    ),
+    "joint": (
+        "You play the world of a support agent: its user, and its tools. <task> holds the "
+        "user's scenario, and perhaps a `reference`: how it once went. <tools> declares the "
+        "tools, <state> is what is known of the state of the world, null if nothing is, and "
+        "<history> the conversation so far, empty if the user speaks first. If it ends with a "
+        "tool call, answer as the real API would, in keeping with all earlier observations, "
+        'with JSON: {"observation": what the call returns, "is_error": true or false, "ops": '
+        "the JSON Patch (RFC 6902) that the call makes to <state>, if that is not null}. Else "
+        "speak as the user, who reveals the scenario step by step and makes nothing up, with "
+        'JSON: {"message": what the user says next}, with [TERMINATE] in it if the scenario '
+        "is over and nothing is left to say."
     ),
     "judge": (
-        "You judge a support agent. <environment> holds the policy it must follow, <task> what "
-        "the user wanted and how success is told (`goal`, `rubric`, `check`, those that are "
-        "there), <history> the conversation and <state> the state of the world afterwards. The "
-        "reward is 1 if the goal is reached, the final state is the one wanted, and everything "
-        "the user had to be told was said, otherwise 0; with a `rubric`, it is the weighted share "
-        "of the criteria that are met. Answer with JSON: "
+        "You judge a support agent. <environment> holds the policy it must follow, <tools> what it "
+        "could call, <task> what the user wanted and how success is told (`goal`, `rubric`, "
+        "`check`, `instructions`, those that are there), <history> the conversation, and <state> "
+        "what it changed in the world and how the world is afterwards, where that is short. Judge "
+        "each criterion of the `rubric` by its name. The reward is 1 if the goal is reached, the "
+        "final state is the one wanted, and everything the user had to be told was said, otherwise "
+        "0; with a `rubric`, it is the weighted share of the criteria that are met. Answer with "
+        "JSON: "
         '{"criteria": {name: true or false}, "reasoning": one sentence, "reward": 0 to 1}.'
     ),
     "author": (

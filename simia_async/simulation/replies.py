@@ -15,6 +15,21 @@ class UserReply(msgspec.Struct, frozen=True):
     done: bool
 
 
+TERMINATE = "[TERMINATE]"
+"""What a role that plays the user too says when the scenario is over."""
+
+
+class JointUserReply(msgspec.Struct, frozen=True):
+    """Role `joint`, when the user is to speak."""
+
+    message: str
+
+    def as_users(self) -> UserReply:
+        """The same as the role `user` would have said it."""
+        done = TERMINATE in self.message
+        return UserReply(self.message.replace(TERMINATE, "").strip(), done)
+
+
 class ToolReply(msgspec.Struct, frozen=True):
     """Role `tool`: what the call returned, and the JSON Patch (RFC 6902) it makes to the state."""
 

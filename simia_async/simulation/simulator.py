@@ -14,7 +14,7 @@ from simia_async.simulation.drafts import read_draft
 from simia_async.simulation.prompts import Tag
 from simia_async.simulation.replies import (
     Draft,
-    Judgement,
+    JointUserReply,
     Review,
     TaskDraft,
     ToolReply,
@@ -24,12 +24,26 @@ from simia_async.simulation.wishes import Wishes
 
 
 class Simulator:
-    """An LLM that answers for the world of one environment."""
+    """An LLM that answers for the world of one environment, or one a role."""
 
-    def __init__(self, client: ChatClient, environment: Environment) -> None:
+    def __init__(
+        self,
+        client: ChatClient,
+        environment: Environment,
+        *,
+        user: ChatClient | None = None,
+        tool: ChatClient | None = None,
+        joint: bool = False,
+    ) -> None:
+        """`client` is asked in every role that has none of its own; `joint`: one prompt plays user
+        and tools.
+        """
         self._client = client
         self._environment = environment
         self._asker = Asker(client, environment)
+        self._user_asker = Asker(user, environment) if user else self._asker
+        self._tool_asker = Asker(tool, environment) if tool else self._asker
+        self._joint = joint
 
     @property
     def spending(self) -> Spending:
@@ -40,59 +54,63 @@ class Simulator:
         self, task: Task, history: list[Message], ledger: list[CallRecord], trajectory_id: int
     ) -> UserReply:
         """What the user says next. `history` is empty when they speak first."""
+        fresh = not history
+        if self._joint:
+            reply = await self._asker.ask(
+                "joint",
+                self._joint_sections(task, history, None),
+                partial(read_json, JointUserReply),
+                ledger,
+                trajectory_id,
+                fresh=fresh,
+            )
+            return reply.as_users()
         sections: dict[Tag, Any] = {
-            "environment": self._asker.named("user"),
-            "task": {"scenario": task.scenario},
+            "environment": self._user_asker.named("user"),
+            "task": {"scenario": task.scenario, **_reference(task)},
             "history": history,
         }
-        return await self._asker.ask(
-            "user",
-            sections,
-            partial(read_json, UserReply),
-            ledger,
-            trajectory_id,
-            fresh=not history,
+        read = partial(read_json, UserReply)
+        return await self._user_asker.ask(
+            "user", sections, read, ledger, trajectory_id, fresh=fresh
         )
 
     async def tool(
         self,
-        state: dict[str, Any],
+        task: Task,
+        state: dict[str, Any] | None,
         history: list[Message],
+        read: Callable[[str], ToolReply],
         ledger: list[CallRecord],
         trajectory_id: int,
     ) -> ToolReply:
-        """What the call that ends `history` returns."""
-        sections: dict[Tag, Any] = {
-            "environment": self._asker.named("tool"),
-            "tools": self._asker.tools,
+        """What the call that ends `history` returns. `state` is what of the world's state it is
+        told; `read` makes a reply of the answer, or complains of it (see `Asker.ask`).
+        """
+        if self._joint:
+            sections = self._joint_sections(task, history, state)
+            return await self._asker.ask("joint", sections, read, ledger, trajectory_id)
+        asker = self._tool_asker
+        sections = {
+            "environment": asker.named("tool"),
+            "tools": asker.tools,
             "state": state,
             "history": history,
         }
-        read = partial(read_json, ToolReply)
-        return await self._asker.ask("tool", sections, read, ledger, trajectory_id)
+        if task.reference:
+            sections["task"] = _reference(task)
+        return await asker.ask("tool", sections, read, ledger, trajectory_id)
 
-    async def judge(
-        self,
-        task: Task,
-        state: dict[str, Any],
-        history: list[Message],
-        ledger: list[CallRecord],
-        trajectory_id: int,
-    ) -> Judgement:
-        """How well the conversation did what the task wanted."""
-        sections: dict[Tag, Any] = {
-            "environment": self._asker.named("judge", policy=True),
-            "task": {
-                "scenario": task.scenario,
-                "goal": task.goal,
-                "rubric": task.rubric,
-                "check": task.check,
-            },
+    def _joint_sections(
+        self, task: Task, history: list[Message], state: dict[str, Any] | None
+    ) -> dict[Tag, Any]:
+        return {
+            "environment": self._asker.named("joint", policy=True),
+            "tools": self._asker.tools,
+            "task": {"scenario": task.scenario, **_reference(task)},
             "state": state,
             "history": history,
         }
-        read = partial(read_json, Judgement)
-        return await self._asker.ask("judge", sections, read, ledger, trajectory_id)
 
     async def author(
         self,
@@ -143,3 +161,7 @@ class Simulator:
             return draft
 
         return await self._asker.ask("task_author", sections, read, ledger, None, fresh=True)
+
+
+def _reference(task: Task) -> dict[str, Any]:
+    return {"reference": task.reference} if task.reference else {}

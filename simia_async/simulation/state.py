@@ -1,27 +1,28 @@
 """Typed state of a simulated world: changes proposed by the simulator, applied by code."""
 
-import re
-from collections.abc import Iterable
 from typing import Any
 
 import jsonpatch
-import jsonpointer
+from jsonpointer import JsonPointer, JsonPointerException
 
-from simia_async.environments import Check
 from simia_async.errors import BadReply
-from simia_async.messages import Message, visible_text
 
 
 def apply_ops(state: dict[str, Any], ops: list[dict[str, Any]]) -> dict[str, Any]:
-    """A new state with the JSON Patch applied; `state` stays as it is.
+    """A new state with the JSON Patch (RFC 6902) applied; `state` stays as it is.
 
-    Raises `BadReply` if an operation does not fit the state.
+    What the operations do not touch is shared by both. Raises `BadReply` if an operation does not
+    fit the state.
     """
-    if not ops:
-        return state
+    patched: Any = state
+    copies: dict[int, Any] = {}
     try:
-        patched = jsonpatch.apply_patch(state, ops)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError) as error:
+        for op in ops:
+            for pointer in (op.get("from"), op.get("path")):
+                if isinstance(pointer, str):
+                    patched = _with_own_path(patched, JsonPointer(pointer).parts, copies)
+            patched = jsonpatch.JsonPatch([op]).apply(patched, in_place=True)
+    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, ValueError) as error:
         raise BadReply(
             f"simulator, role tool: its change does not fit the state: {error}"
         ) from error
@@ -30,26 +31,22 @@ def apply_ops(state: dict[str, Any], ops: list[dict[str, Any]]) -> dict[str, Any
     return patched
 
 
-def check_exactly(
-    check: Check, state: dict[str, Any], messages: Iterable[Message], *, finished: bool
-) -> dict[str, bool]:
-    """The exact check by criterion: the task is done if all are true.
-
-    `finished` is whether the user got to the end of their scenario.
-    """
-    replies = [
-        visible_text(message.content or "").lower()
-        for message in messages
-        if message.role == "assistant" and not message.tool_calls
-    ]
-    said = all(
-        any(all(_mentions(reply, word) for word in words) for reply in replies)
-        for words in check.must_say
-    )
-    reached = check.final_state is None or state == check.final_state
-    return {"state": reached, "said": said, "finished": finished}
+def _with_own_path(root: Any, parts: list[str], copies: dict[int, Any]) -> Any:
+    """The same with the containers along a path copied, unless they are in `copies`, by id."""
+    root = node = _own(root, copies)
+    for part in parts[:-1]:
+        key: Any = int(part) if isinstance(node, list) and part.isdecimal() else part
+        try:
+            child = _own(node[key], copies)
+        except (LookupError, TypeError):
+            break  # Applying the operation tells what is wrong with it.
+        node[key] = node = child
+    return root
 
 
-def _mentions(reply: str, word: str) -> bool:
-    """Whether the word stands in the reply, and not within another word or number."""
-    return re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", reply) is not None
+def _own(value: Any, copies: dict[int, Any]) -> Any:
+    if not isinstance(value, dict | list) or id(value) in copies:
+        return value
+    copy = value.copy()
+    copies[id(copy)] = copy
+    return copy

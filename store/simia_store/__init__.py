@@ -1,6 +1,14 @@
 """The record of a run: one SQLite database, one owner that writes, any number of readers."""
 
-from simia_store.commands import STOP, send_command, wait_for_answer
+from simia_store.commands import (
+    CANCEL,
+    CONCURRENCY,
+    PAUSE,
+    RESUME,
+    STOP,
+    send_command,
+    wait_for_answer,
+)
 from simia_store.errors import SimiaError, StoreError
 from simia_store.pages import Order, Page
 from simia_store.printable import printable
@@ -37,6 +45,10 @@ from simia_store.usage import RoleUsage, usage_by_role
 from simia_store.writer import Store, WriterStatistics, open_store
 
 __all__ = [
+    "CANCEL",
+    "CONCURRENCY",
+    "PAUSE",
+    "RESUME",
     "STOP",
     "AdapterRecord",
     "CallRecord",

@@ -15,6 +15,14 @@ from simia_store.standing import has_owner
 
 STOP = "stop"
 """End the run politely, its record's last line included."""
+PAUSE = "pause"
+"""Hold every conversation before its next turn, and begin none."""
+RESUME = "resume"
+"""Go on after a pause."""
+CONCURRENCY = "concurrency"
+"""Have at most so many `conversations` at once."""
+CANCEL = "cancel"
+"""End one conversation, that of `trajectory`."""
 
 _TIMEOUT_S = 30.0
 _LOOK_EVERY_S = 0.1

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import date, timedelta
 
-from simia_async.builtin.templates import FIRST_NAMES, HELDOUT_MODULUS
+from simia_async.builtin.worlds.drawing import FIRST_NAMES, HELDOUT_MODULUS
 
 _DATE = re.compile(r"(?<!\d)20\d\d-\d\d-\d\d(?!\d)")
 _ID = re.compile(

@@ -1,0 +1,1 @@
+"""The scripted worlds: one TOML file each, one engine for all, and the tasks drawn in them."""

@@ -1,0 +1,18 @@
+"""Judging conversations: exact checks, an LLM by a rubric, and how both make a reward."""
+
+from simia_async.judging.case import Case, MadeCall, Verdict
+from simia_async.judging.checks import check_case, check_exactly
+from simia_async.judging.judge import Judge
+from simia_async.judging.rubric import Rubric, check_judgeable, load_rubric
+
+__all__ = [
+    "Case",
+    "Judge",
+    "MadeCall",
+    "Rubric",
+    "Verdict",
+    "check_case",
+    "check_exactly",
+    "check_judgeable",
+    "load_rubric",
+]

@@ -1,0 +1,85 @@
+"""The exact check of a conversation: code alone tells."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from simia_async.environments import CallPattern, Check
+from simia_async.judging.case import Case, MadeCall
+from simia_async.messages import Message, visible_text
+
+
+def check_case(case: Case) -> dict[str, bool] | None:
+    """The check of a case by criterion; None where its task has none."""
+    check = case.task.check
+    if check is None:
+        return None
+    return check_exactly(
+        check,
+        case.final_state,
+        case.history,
+        case.made,
+        wanted=case.wanted_state,
+        finished=case.finished,
+    )
+
+
+def check_exactly(
+    check: Check,
+    state: dict[str, Any],
+    messages: Iterable[Message],
+    made: Sequence[MadeCall] = (),
+    *,
+    wanted: dict[str, Any] | None = None,
+    finished: bool,
+) -> dict[str, bool]:
+    """The exact check by criterion: the task is done if all are true.
+
+    `wanted` is the whole state that `check.final_state` means, where that is not the state itself;
+    `finished` is whether the user got to the end of their scenario.
+    """
+    goal = check.final_state if wanted is None else wanted
+    criteria = {
+        "state": goal is None or state == goal,
+        "said": _said(check.must_say, messages),
+        "finished": finished,
+    }
+    if check.required_calls:
+        sound = [call for call in made if not call.is_error]
+        criteria["required_calls"] = all(_is_among(p, sound) for p in check.required_calls)
+    if check.forbidden_calls:
+        criteria["forbidden_calls"] = not any(_is_among(p, made) for p in check.forbidden_calls)
+    return criteria
+
+
+def _said(must_say: Iterable[Sequence[str]], messages: Iterable[Message]) -> bool:
+    replies = [
+        visible_text(message.content or "").lower()
+        for message in messages
+        if message.role == "assistant" and not message.tool_calls
+    ]
+    return all(
+        any(all(_mentions(reply, word) for word in words) for reply in replies)
+        for words in must_say
+    )
+
+
+def _mentions(reply: str, word: str) -> bool:
+    """Whether the word stands in the reply, and not within another word or number."""
+    return re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", reply) is not None
+
+
+def _is_among(pattern: CallPattern, calls: Iterable[MadeCall]) -> bool:
+    return any(
+        call.tool == pattern.tool and _holds(call.arguments, pattern.arguments) for call in calls
+    )
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    """Whether a value has at least what is wanted of it."""
+    if isinstance(wanted, dict):
+        return isinstance(value, dict) and all(
+            name in value and _holds(value[name], part) for name, part in wanted.items()
+        )
+    # JSON's 1 is not its true, though Python's is.
+    return type(value) is type(wanted) and bool(value == wanted)

@@ -1,0 +1,24 @@
+"""Tools that Python answers."""
+
+import inspect
+from typing import Any
+
+from simia_async.environments.tool_effects import ToolError, ToolFunction
+from simia_async.errors import BadReply
+from simia_async.simulation.grounding.observation import State
+from simia_async.simulation.replies import ToolReply
+
+
+async def call_function(
+    name: str, function: ToolFunction, state: State, arguments: dict[str, Any]
+) -> ToolReply:
+    """What the function of tool `name` returned. Raises `BadReply` if it fails."""
+    try:
+        returned = function(state, **arguments)
+        if inspect.isawaitable(returned):
+            returned = await returned
+    except ToolError as error:
+        return ToolReply({"error": str(error)}, is_error=True)
+    except Exception as error:
+        raise BadReply(f"function of tool {name}: {error!r}") from error
+    return returned if isinstance(returned, ToolReply) else ToolReply(returned)
