@@ -170,9 +170,7 @@ def _lie(call: Call, truth: dict[str, Any]) -> dict[str, Any]:
             return {"observation": {**observation, "carrier": "Snail"}}
 
 
-def environment(*, grounded: bool = True) -> Environment:
-    """The shop."""
-    return Environment("shop", "Be kind.", TOOLS, effects=EFFECTS if grounded else {})
+SHOP = Environment("shop", "Be kind.", TOOLS, effects=EFFECTS)
 
 
 async def play_group(group: int, *, grounded: bool) -> list[list[Said]]:
@@ -181,13 +179,12 @@ async def play_group(group: int, *, grounded: bool) -> list[list[Said]]:
     async def commit(*records: Any) -> None:
         await anyio.lowlevel.checkpoint()
 
-    shop = environment()
     shared = SharedFacts(group, snapshot(group), commit)
     transcripts: list[list[Said]] = [[] for _ in range(GROUP_SIZE)]
     _, steps = planted(group)
 
     async def play(member: int) -> None:
-        world = GroundedWorld(shop, shared, member) if grounded else TranscriptWorld()
+        world = GroundedWorld(SHOP, shared, member) if grounded else TranscriptWorld()
         simulator = LyingSimulator(steps if member in LIARS else ())
         for step, call in enumerate(script(group)):
 

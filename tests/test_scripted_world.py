@@ -32,8 +32,8 @@ from simia_async.environments import (
     load_environment,
     load_seeds,
 )
-from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.judging.checks import check_exactly
+from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.simulation import apply_ops, arguments_of
 from simia_async.simulation.prompts import compose
 from simia_async.simulation.replies import UserReply
@@ -43,7 +43,9 @@ LIBRARY = load_environment("mini-retail")
 assert LIBRARY.seeds_file is not None
 SHIPPED = load_seeds(LIBRARY.seeds_file)
 SPLITS: tuple[Split, ...] = ("train", "heldout")
-every_template = pytest.mark.parametrize("template", ALL_TEMPLATES, ids=lambda template: template.name)
+every_template = pytest.mark.parametrize(
+    "template", ALL_TEMPLATES, ids=lambda template: template.name
+)
 
 
 def tasks_of(template: Template, world: Desk = MINI_RETAIL, seeds: int = 12) -> Iterator[Task]:

@@ -19,6 +19,7 @@ from simia_async.clients import ChatClient
 from simia_async.config import Endpoint
 from simia_async.environments import Check, Environment, load_environment, load_seeds
 from simia_async.errors import BadReply
+from simia_async.judging import Case, Judge, Rubric, check_exactly
 from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.rendering.tool_calls import parse_reply
 from simia_async.simulation import (
@@ -27,8 +28,8 @@ from simia_async.simulation import (
     Wishes,
     answer_in_code,
     apply_ops,
-    check_exactly,
 )
+from simia_async.simulation.asking import read_json
 from simia_async.simulation.prompts import Tag, compose, read_sections
 from simia_async.simulation.replies import Draft, ToolReply
 
@@ -81,13 +82,23 @@ def replies() -> Replies:
 
 
 @pytest.fixture
-async def simulator(replies: Replies) -> AsyncIterator[Simulator]:
+async def client(replies: Replies) -> AsyncIterator[ChatClient]:
     app = web.Application()
     app.router.add_post("/v1/chat/completions", replies.answer)
     async with TestServer(app) as server:
         endpoint = Endpoint(base_url=f"http://127.0.0.1:{server.port}/v1", model="m")
         async with ChatClient.connect(endpoint) as client:
-            yield Simulator(client, MINI_RETAIL)
+            yield client
+
+
+@pytest.fixture
+def simulator(client: ChatClient) -> Simulator:
+    return Simulator(client, MINI_RETAIL)
+
+
+@pytest.fixture
+def judge(client: ChatClient) -> Judge:
+    return Judge(client, MINI_RETAIL, Rubric())
 
 
 @pytest.mark.parametrize(
@@ -133,28 +144,68 @@ async def test_a_model_that_does_not_listen_gives_a_bad_reply(
     assert len(replies.asked) == 2
 
 
-async def test_a_reward_beyond_one_is_no_reward(simulator: Simulator, replies: Replies) -> None:
+def case_of(history: list[Message], state: dict[str, Any]) -> Case:
+    wanted = TASK.check.final_state if TASK.check else None
+    return Case(TASK, history, [], state, state, wanted, [], finished=False)
+
+
+async def test_a_reward_beyond_one_is_no_reward(judge: Judge, replies: Replies) -> None:
     replies.say = ['{"reward": 10}'] * 2
     with pytest.raises(BadReply, match="role judge"):
-        await simulator.judge(TASK, {}, [], [], 1)
+        await judge.judge(case_of([], {}), [], 1)
+
+
+def read_tool(text: str) -> ToolReply:
+    return read_json(ToolReply, text)
 
 
 async def test_each_role_is_told_what_it_needs_and_no_more(
-    simulator: Simulator, replies: Replies
+    simulator: Simulator, judge: Judge, replies: Replies
 ) -> None:
     replies.say = ['{"message": "Hi.", "done": false}', '{"observation": 1}', '{"reward": 1}']
     history = [Message("user", "Hi.")]
     await simulator.user(TASK, history, [], 1)
-    await simulator.tool({"a": 1}, history, [], 1)
-    await simulator.judge(TASK, {"a": 1}, history, [], 1)
-    user, tool, judge = (read_sections(a["messages"][1]["content"]) for a in replies.asked)
+    await simulator.tool(TASK, {"a": 1}, history, read_tool, [], 1)
+    await judge.judge(case_of(history, {"a": 1}), [], 1)
+    user, tool, judged = (read_sections(a["messages"][1]["content"]) for a in replies.asked)
     assert user.keys() == {"environment", "task", "history"}
     # Who plays the user must not know how success is checked.
     assert user["task"].keys() == {"scenario"}
     assert tool.keys() == {"environment", "tools", "state", "history"}
-    assert judge.keys() == {"environment", "task", "state", "history"}
-    assert judge["task"].keys() == {"scenario", "goal", "rubric", "check"}
-    assert judge["environment"]["policy"] == MINI_RETAIL.policy
+    assert judged.keys() == {"environment", "tools", "task", "state", "history"}
+    assert judged["task"].keys() == {"scenario", "goal", "rubric", "check"}
+    assert judged["environment"]["policy"] == MINI_RETAIL.policy
+
+
+async def test_the_simulator_sees_the_reference_and_nothing_of_the_goal(
+    simulator: Simulator, replies: Replies
+) -> None:
+    replies.say = ['{"message": "Hi.", "done": false}', '{"observation": 1}']
+    reference = (Message("user", "Hi."), Message("assistant", "Hello."))
+    task = msgspec.structs.replace(TASK, reference=reference, goal="A secret.")
+    await simulator.user(task, [], [], 1)
+    await simulator.tool(task, None, [], read_tool, [], 1)
+    for asked in replies.asked:
+        sections = read_sections(asked["messages"][1]["content"])
+        assert [m["content"] for m in sections["task"]["reference"]] == ["Hi.", "Hello."]
+        assert "A secret." not in asked["messages"][1]["content"]
+
+
+async def test_one_prompt_may_play_user_and_tools(client: ChatClient, replies: Replies) -> None:
+    joint = Simulator(client, MINI_RETAIL, joint=True)
+    replies.say = [
+        '{"message": "Hi."}',
+        '{"observation": {"status": "packed"}}',
+        '{"message": "Thanks. [TERMINATE]"}',
+    ]
+    assert await joint.user(TASK, [], [], 1) == UserReply("Hi.", done=False)
+    seen = await joint.tool(TASK, None, [Message("user", "Hi.")], read_tool, [], 1)
+    assert seen == ToolReply({"status": "packed"})
+    assert await joint.user(TASK, [], [], 1) == UserReply("Thanks.", done=True)
+    for asked in replies.asked:
+        sections = read_sections(asked["messages"][1]["content"])
+        assert sections["environment"]["role"] == "joint"
+        assert sections["task"].keys() == {"scenario"}
 
 
 async def test_the_scripted_simulator_plays_every_role_through_the_same_prompts() -> None:
@@ -169,16 +220,20 @@ async def test_the_scripted_simulator_plays_every_role_through_the_same_prompts(
                 Message("user", said.message),
                 Message("assistant", tool_calls=[ToolCall("c", look)]),
             ]
-            seen = await simulator.tool(TASK.initial_state, history, ledger, 1)
-            judged = await simulator.judge(TASK, TASK.initial_state, history, ledger, 1)
+            state = TASK.initial_state
+            seen = await simulator.tool(TASK, state, history, read_tool, ledger, 1)
+            joint = Simulator(client, MINI_RETAIL, joint=True)
+            same = await joint.tool(TASK, state, history, read_tool, ledger, 1)
+            judge = Judge(client, MINI_RETAIL, Rubric())
+            judged = await judge.judge(case_of(history, state), ledger, 1)
             assert MINI_RETAIL.seeds_file is not None
             seed = load_seeds(MINI_RETAIL.seeds_file)[0]
             draft = await simulator.author(seed, Wishes(), 1, ledger, 1)
     assert said == UserReply(TASK.scenario.utterances[0].text, done=False)
-    assert seen == ToolReply(TASK.initial_state["orders"][order_id])
-    assert (judged.reward, judged.criteria["finished"]) == (0.0, False)
+    assert seen == same == ToolReply(TASK.initial_state["orders"][order_id])
+    assert (judged.reward, judged.detail["criteria"]["finished"]) == (0.0, False)
     assert isinstance(draft, Draft)
-    assert [record.role for record in ledger] == ["user", "tool", "judge", "author"]
+    assert [record.role for record in ledger] == ["user", "tool", "joint", "judge", "author"]
 
 
 STATE = {"orders": {"W1": {"status": "packed"}}}

@@ -13,13 +13,14 @@ from simia_async.builtin.reviewer import KnownState, SeedToReview, draft_task, r
 from simia_async.builtin.scripted_user import has_finished, next_message
 from simia_async.builtin.scripted_worlds import SCRIPTED_WORLDS
 from simia_async.builtin.worlds.engine import ScriptedWorld
-from simia_async.environments.task import Check, Scenario
-from simia_async.judging.checks import check_exactly
+from simia_async.environments.task import Check, Criterion, Scenario
+from simia_async.judging import MadeCall, check_exactly
 from simia_async.messages import Message
 from simia_async.simulation.code_answers import arguments_of
 from simia_async.simulation.prompts import read_sections
 from simia_async.simulation.replies import (
     Draft,
+    JointUserReply,
     Judgement,
     Review,
     TaskDraft,
@@ -27,7 +28,7 @@ from simia_async.simulation.replies import (
     UserReply,
 )
 
-Answer = UserReply | ToolReply | Judgement | Draft | Review | TaskDraft
+Answer = UserReply | JointUserReply | ToolReply | Judgement | Draft | Review | TaskDraft
 
 
 class CannotAnswer(Exception):
@@ -68,6 +69,11 @@ def answer(prompt: str, request_seed: int) -> Answer:
             return next_message(_section(sections, "task", _TaskOfUser).scenario, history)
         case "tool":
             return _answer_call(world, _section(sections, "state", dict[str, Any]), history)
+        case "joint" if history and history[-1].tool_calls:
+            return _answer_call(world, _section(sections, "state", dict[str, Any]), history)
+        case "joint":
+            scenario = _section(sections, "task", _TaskOfUser).scenario
+            return JointUserReply.of(next_message(scenario, history))
         case "judge":
             return _judge(sections, history)
     raise CannotAnswer(f"unknown role {role!r}")
@@ -78,8 +84,8 @@ class _TaskOfUser(msgspec.Struct):
 
 
 class _TaskOfJudge(msgspec.Struct):
-    scenario: Scenario
     check: Check
+    rubric: list[Criterion] = []
 
 
 class _StateOfJudge(msgspec.Struct):
@@ -107,11 +113,31 @@ def _judge(sections: dict[str, Any], history: list[Message]) -> Judgement:
     state = _section(sections, "state", _StateOfJudge)
     if state.final is None:
         raise CannotAnswer("<state> does not hold the final state, by which alone code can judge")
-    finished = has_finished(history)
-    criteria = check_exactly(task.check, state.final, history, finished=finished)
+    criteria = check_exactly(
+        task.check, state.final, history, _made(history), finished=has_finished(history)
+    )
+    if foreign := [each.name for each in task.rubric if each.name not in criteria]:
+        raise CannotAnswer(
+            f"the scripted judge can tell {', '.join(criteria)}, not {', '.join(foreign)}; use an "
+            "LLM as the judge"
+        )
     failed = [name for name, passed in criteria.items() if not passed]
     reasoning = f"not as wanted: {', '.join(failed)}" if failed else "all as wanted"
     return Judgement(float(not failed), reasoning, criteria)
+
+
+def _made(history: list[Message]) -> list[MadeCall]:
+    """The calls in a conversation. A scripted world tells of an error as `{"error": …}`."""
+    returned = {message.tool_call_id: message.content or "" for message in history}
+    return [
+        MadeCall(
+            call.function.name,
+            arguments_of(call) or {},
+            returned.get(call.id, "").startswith('{"error":'),
+        )
+        for message in history
+        for call in message.tool_calls or ()
+    ]
 
 
 def _section(sections: dict[str, Any], tag: str, expected: Any) -> Any:

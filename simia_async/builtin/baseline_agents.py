@@ -12,8 +12,8 @@ from simia_async.messages import FunctionCall, Message, ToolCall
 _ENDS = r"""["'.,:;?!{}\[\]]+"""
 
 
-def idle_reply(world: ScriptedWorld, messages: Sequence[Message]) -> Message:
-    """What the agent says that does nothing."""
+def idle_reply(_world: ScriptedWorld, _messages: Sequence[Message]) -> Message:
+    """The agent that does nothing, and says nothing either."""
     return Message("assistant", "Okay.")
 
 

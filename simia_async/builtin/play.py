@@ -31,9 +31,7 @@ class Played(msgspec.Struct, frozen=True):
         check = task.check
         if check is None:
             return False
-        return all(
-            check_exactly(check, self.state, self.messages, finished=self.finished).values()
-        )
+        return all(check_exactly(check, self.state, self.messages, finished=self.finished).values())
 
 
 def play(world: ScriptedWorld, task: Task, agent: Agent) -> Played:

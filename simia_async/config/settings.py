@@ -17,7 +17,7 @@ from simia_async.config.roles import (
 TINY = "builtin/tiny"
 """Name of the tiny base policy that ships with simia-async."""
 
-RunKind = Literal["generate", "tasks", "rollout", "sft", "rl", "eval"]
+RunKind = Literal["generate", "tasks", "rollout", "judge", "sft", "rl", "eval"]
 
 Environment = Annotated[
     str,
@@ -289,6 +289,35 @@ class RolloutConfig(Settings, frozen=True, kw_only=True):
     store: StoreConfig = StoreConfig()
 
 
+class JudgeConfig(Settings, frozen=True, kw_only=True):
+    """Judging the stored conversations of a run again, by another rubric or another judge."""
+
+    rubric: (
+        Annotated[
+            str,
+            Meta(
+                description="TOML file of criteria, and how they make a reward.",
+                extra={"unset": "the tasks' own"},
+            ),
+        ]
+        | None
+    ) = None
+    votes: (
+        Annotated[
+            int,
+            Meta(
+                description="How often the judge is asked of one conversation.",
+                ge=1,
+                extra={"unset": "as the rubric says, else once"},
+            ),
+        ]
+        | None
+    ) = None
+    simulator: Endpoint = Endpoint()
+    budget: Budget = Budget()
+    store: StoreConfig = StoreConfig()
+
+
 class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
     """Simia-RL: GRPO on rollouts in the simulated world. On-policy: rollouts, then the step."""
 
@@ -338,6 +367,7 @@ KINDS: dict[RunKind, type[Settings]] = {
     "generate": GenerateConfig,
     "tasks": TasksConfig,
     "rollout": RolloutConfig,
+    "judge": JudgeConfig,
     "sft": SftConfig,
     "rl": GrpoConfig,
     "eval": EvalConfig,

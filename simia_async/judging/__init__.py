@@ -3,7 +3,8 @@
 from simia_async.judging.case import Case, MadeCall, Verdict
 from simia_async.judging.checks import check_case, check_exactly
 from simia_async.judging.judge import Judge
-from simia_async.judging.rubric import Rubric, check_judgeable, load_rubric
+from simia_async.judging.rubric import Rubric, check_judgeable
+from simia_async.judging.rubric_file import load_rubric
 
 __all__ = [
     "Case",

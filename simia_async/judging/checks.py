@@ -36,11 +36,12 @@ def check_exactly(
     """The exact check by criterion: the task is done if all are true.
 
     `wanted` is the whole state that `check.final_state` means, where that is not the state itself;
-    `finished` is whether the user got to the end of their scenario.
+    `finished` is whether the user got to the end of their scenario. Calls are criteria only where
+    the check speaks of some.
     """
     goal = check.final_state if wanted is None else wanted
     criteria = {
-        "state": goal is None or state == goal,
+        "state": goal is None or same_json(state, goal),
         "said": _said(check.must_say, messages),
         "finished": finished,
     }
@@ -50,6 +51,17 @@ def check_exactly(
     if check.forbidden_calls:
         criteria["forbidden_calls"] = not any(_is_among(p, made) for p in check.forbidden_calls)
     return criteria
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: 1 is 1.0, and neither is true."""
+    if one is other:
+        return True  # States share what no call has changed, which may be a whole database.
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
 
 
 def _said(must_say: Iterable[Sequence[str]], messages: Iterable[Message]) -> bool:
@@ -71,15 +83,10 @@ def _mentions(reply: str, word: str) -> bool:
 
 def _is_among(pattern: CallPattern, calls: Iterable[MadeCall]) -> bool:
     return any(
-        call.tool == pattern.tool and _holds(call.arguments, pattern.arguments) for call in calls
-    )
-
-
-def _holds(value: Any, wanted: Any) -> bool:
-    """Whether a value has at least what is wanted of it."""
-    if isinstance(wanted, dict):
-        return isinstance(value, dict) and all(
-            name in value and _holds(value[name], part) for name, part in wanted.items()
+        call.tool == pattern.tool
+        and all(
+            name in call.arguments and same_json(call.arguments[name], value)
+            for name, value in pattern.arguments.items()
         )
-    # JSON's 1 is not its true, though Python's is.
-    return type(value) is type(wanted) and bool(value == wanted)
+        for call in calls
+    )

@@ -1,5 +1,8 @@
 """The judge of conversations: code where code can tell, an LLM for the rest."""
 
+import json
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import anyio
@@ -7,123 +10,125 @@ import msgspec
 from simia_store import CallRecord
 
 from simia_async.clients import ChatClient
-from simia_async.environments import Environment
-from simia_async.errors import EndpointError
+from simia_async.environments import Criterion, Environment
+from simia_async.errors import EndpointError, single_error
 from simia_async.judging.case import Case, Verdict
 from simia_async.judging.checks import check_case
 from simia_async.judging.rubric import Rubric, combined
-from simia_async.judging.votes import missing, tally
-from simia_async.simulation.asking import Asker, read_json
+from simia_async.judging.votes import Vote, read_vote, tally
+from simia_async.simulation.asking import Asker
 from simia_async.simulation.prompts import Tag
-from simia_async.simulation.replies import Judgement
 
-_SHOWN_BYTES = 6000
-"""A final state of more JSON than this is told by its changes alone."""
+_SHOWN = 6000
+"""Characters of JSON; a final state of more is told by its changes alone."""
 
 
 class Judge:
     """Judges conversations in one environment by one rubric."""
 
-    def __init__(self, client: ChatClient, environment: Environment, rubric: Rubric) -> None:
-        self.client = client
+    def __init__(self, client: ChatClient | None, environment: Environment, rubric: Rubric) -> None:
+        """`client` may be None where `rubric.asks_llm` is false."""
         self.rubric = rubric
-        self._asker = Asker(client, environment)
+        self._asker = Asker(client, environment) if client else None
 
     async def judge(
         self, case: Case, ledger: list[CallRecord], trajectory_id: int | None
     ) -> Verdict:
-        """The verdict. Raises `EndpointError` if not even half of the votes came.
+        """The verdict. Raises `EndpointError` if not more than half of the votes came.
 
         Then there is no reward, which is not a reward of 0.
         """
         checks = check_case(case)
         solved = None if checks is None else all(checks.values())
-        if self.rubric.combine == "check":
-            assert checks is not None, "see `check_judgeable`"
-            failed = [name for name, holds in checks.items() if not holds]
-            reason = f"not as wanted: {', '.join(failed)}" if failed else "all as wanted"
-            return Verdict(float(not failed), reason, solved, {"checks": checks})
+        if checks is not None and self.rubric.is_settled_by(checks):
+            return Verdict(float(all(checks.values())), _in_words(checks), solved, _told(checks))
         criteria = self.rubric.criteria_of(case.task)
-        votes = await self._votes(case, ledger, trajectory_id)
-        told = tally(votes, criteria)
-        detail: dict[str, Any] = {"criteria": told.criteria}
-        if checks is not None:
-            detail["checks"] = checks
+        votes = await self._votes(case, criteria, ledger, trajectory_id)
+        judged = tally(votes, criteria)
+        detail = {"criteria": judged.criteria, **_told(checks)}
         if self.rubric.votes > 1:
-            detail["votes"] = [{"reward": v.reward, "reasoning": v.reasoning} for v in votes]
-            detail["agreement"] = told.agreement
-        return Verdict(combined(self.rubric, told.reward, solved), told.reasoning, solved, detail)
+            detail["votes"] = [msgspec.structs.asdict(vote) for vote in votes]
+            detail["agreement"] = judged.agreement
+        reward = combined(self.rubric, judged.reward, solved)
+        return Verdict(reward, judged.reasoning, solved, detail)
 
     async def _votes(
-        self, case: Case, ledger: list[CallRecord], trajectory_id: int | None
-    ) -> list[Judgement]:
+        self,
+        case: Case,
+        criteria: Sequence[Criterion],
+        ledger: list[CallRecord],
+        trajectory_id: int | None,
+    ) -> list[Vote]:
         """The votes that came, in their order; more than half of those that were asked for."""
-        votes: dict[int, Judgement] = {}
+        assert self._asker is not None, "see `check_judgeable`"
+        votes: dict[int, Vote] = {}
         failures: list[EndpointError] = []
-        sections = self._sections(case)
+        ask = partial(
+            self._asker.ask,
+            "judge",
+            self._sections(self._asker, case, criteria),
+            partial(read_vote, criteria=criteria),
+            ledger,
+            trajectory_id,
+        )
 
-        async def ask(number: int) -> None:
+        async def vote(number: int) -> None:
+            # One that is asked once need not differ from anything.
+            seed = {"seed": number} if self.rubric.votes > 1 else {}
             try:
-                votes[number] = await self._ask(case, sections, number, ledger, trajectory_id)
+                votes[number] = await ask(**seed)
             except EndpointError as error:
                 failures.append(error)
 
-        async with anyio.create_task_group() as asking:
-            for number in range(self.rubric.votes):
-                asking.start_soon(ask, number)
-        if len(votes) * 2 <= self.rubric.votes:
+        with single_error():
+            async with anyio.create_task_group() as asking:
+                for number in range(self.rubric.votes):
+                    asking.start_soon(vote, number)
+        if len(votes) <= len(failures):
             raise failures[-1]
         return [votes[number] for number in sorted(votes)]
 
-    async def _ask(
-        self,
-        case: Case,
-        sections: dict[Tag, Any],
-        number: int,
-        ledger: list[CallRecord],
-        trajectory_id: int | None,
-    ) -> Judgement:
-        criteria = self.rubric.criteria_of(case.task)
-
-        def read(text: str) -> Judgement:
-            vote = read_json(Judgement, text)
-            if lacking := missing(vote, criteria):
-                raise msgspec.ValidationError(
-                    f"`criteria` lacks {', '.join(lacking)}: true, false or a number from 0 to 1"
-                )
-            return vote
-
-        # One that is asked once need not differ from anything.
-        seed = {"seed": number} if self.rubric.votes > 1 else {}
-        return await self._asker.ask("judge", sections, read, ledger, trajectory_id, **seed)
-
-    def _sections(self, case: Case) -> dict[Tag, Any]:
-        task = case.task
-        told = {
-            "scenario": task.scenario,
-            "goal": task.goal,
-            "rubric": self.rubric.criteria_of(task),
-            "check": _told_check(case),
+    def _sections(self, asker: Asker, case: Case, criteria: Sequence[Criterion]) -> dict[Tag, Any]:
+        task: dict[str, Any] = {
+            "scenario": case.task.scenario,
+            "goal": case.task.goal,
+            "rubric": criteria,
+            "check": _shown_check(case),
         }
         if self.rubric.instructions:
-            told["instructions"] = self.rubric.instructions
-        final = msgspec.json.encode(case.final_state)
+            task["instructions"] = self.rubric.instructions
+        final = case.final_state if _is_small(case.final_state) else None
         return {
-            "environment": self._asker.named("judge", policy=True),
-            "tools": self._asker.tools,
-            "task": told,
-            "state": {
-                "changes": case.changes,
-                "final": msgspec.Raw(final) if len(final) <= _SHOWN_BYTES else None,
-            },
+            "environment": asker.named("judge", policy=True),
+            "tools": asker.tools,
+            "task": task,
+            "state": {"changes": case.changes, "final": final},
             "history": case.history,
         }
 
 
-def _told_check(case: Case) -> Any:
+def _shown_check(case: Case) -> Any:
     """The task's check, with the whole state that it wants where that is small."""
-    check = case.task.check
-    wanted = case.wanted_state
-    if check is None or wanted is None or len(msgspec.json.encode(wanted)) > _SHOWN_BYTES:
+    check, wanted = case.task.check, case.wanted_state
+    if check is None or wanted is None or not _is_small(wanted):
         return check
     return msgspec.structs.replace(check, final_state=wanted)
+
+
+def _is_small(state: dict[str, Any]) -> bool:
+    """Whether a prompt may hold the state. It is encoded only as far as that takes."""
+    room = _SHOWN
+    for piece in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(state):
+        room -= len(piece)
+        if room < 0:
+            return False
+    return True
+
+
+def _in_words(checks: dict[str, bool]) -> str:
+    failed = [name for name, holds in checks.items() if not holds]
+    return f"not as wanted: {', '.join(failed)}" if failed else "all as wanted"
+
+
+def _told(checks: dict[str, bool] | None) -> dict[str, Any]:
+    return {} if checks is None else {"checks": checks}

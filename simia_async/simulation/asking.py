@@ -12,8 +12,29 @@ from simia_async.errors import BadReply
 from simia_async.messages import Message
 from simia_async.simulation.loose_json import some_json
 from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
+from simia_async.simulation.replies import Judgement, ToolReply, UserReply
 
 Reply = TypeVar("Reply")
+
+_JSON_MODE: dict[str, Any] = {"type": "json_object"}
+
+
+def _form(name: str, reply: type[Any]) -> dict[str, Any]:
+    """The response format of a role. Not strict: that allows no value of any type."""
+    _, components = msgspec.json.schema_components([reply], ref_template="#/$defs/{name}")
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": name, "schema": components[reply.__name__], "strict": False},
+    }
+
+
+_FORMS: dict[SimulatorRole, dict[str, Any]] = {
+    "user": _form("user", UserReply),
+    "tool": _form("tool", ToolReply),
+    "judge": _form("judge", Judgement),
+}
+"""Roles whose answers have one flat form. An endpoint that knows no schemas is asked in JSON mode,
+see `Dialect`."""
 
 
 class Asker:
@@ -53,7 +74,7 @@ class Asker:
                 role=role,
                 ledger=ledger,
                 trajectory_id=trajectory_id,
-                response_format={"type": "json_object"},
+                response_format=_FORMS.get(role, _JSON_MODE),
                 **parameters,
             )
             if reply.finish_reason == "length":

@@ -1,6 +1,6 @@
 """What the simulator answers in each of its roles: the JSON its prompts ask for."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 
@@ -28,6 +28,11 @@ class JointUserReply(msgspec.Struct, frozen=True):
         """The same as the role `user` would have said it."""
         done = TERMINATE in self.message
         return UserReply(self.message.replace(TERMINATE, "").strip(), done)
+
+    @classmethod
+    def of(cls, reply: UserReply) -> Self:
+        """The same the other way round."""
+        return cls(f"{reply.message} {TERMINATE}" if reply.done else reply.message)
 
 
 class ToolReply(msgspec.Struct, frozen=True):

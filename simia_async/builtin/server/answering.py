@@ -8,11 +8,13 @@ import jsonschema
 import msgspec
 
 from simia_async.builtin.answers import CannotAnswer, answer
+from simia_async.builtin.server.acting import act
 from simia_async.builtin.server.completions import Reply, Said
 from simia_async.builtin.server.conduct import Answer, Conduct
 from simia_async.builtin.server.protocol import ChatRequest, Tool
 from simia_async.builtin.server.refusals import Refusal
 from simia_async.builtin.shaped import CannotShape, shaped
+from simia_async.config import SCRIPTED_AGENT
 
 _OBJECT = {"type": "object", "properties": {}}
 
@@ -32,6 +34,8 @@ def check(request: ChatRequest, *, reasoning_model: bool) -> None:
 
 async def reply_to(conduct: Conduct, request: ChatRequest, identity: str) -> Reply:
     """What is said. Raises `Refusal`: 422 where there is nothing to say, 400 for a bad schema."""
+    if request.model == SCRIPTED_AGENT:
+        return act(request)
     try:
         if "<environment>\n" not in request.prompt:
             reply = await _reply_freely(conduct, request, f"{conduct.seed}/{identity}")

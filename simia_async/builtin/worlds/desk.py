@@ -95,7 +95,7 @@ class Desk(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
         at = f"/{self.records}/{{{self.record_id}}}"
         if action.effect == "attribute":
             return (Change(f"{at}/{self.attribute}", f"{{{self.attribute}}}"),)
-        changes = (Change(f"{at}/status", action.result),)
+        status = Change(f"{at}/status", action.result)
         if action.effect == "payment":
-            changes += (Change(f"{at}/paid_to", "{payment}"),)
-        return changes
+            return (status, Change(f"{at}/paid_to", "{payment}"))
+        return (status,)

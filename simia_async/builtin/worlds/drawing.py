@@ -101,9 +101,7 @@ def draw_tasks_of(
     return tasks
 
 
-def task_of(
-    world: ScriptedWorld, plot: Plot, *, task_id: str, template: str, split: Split
-) -> Task:
+def task_of(world: ScriptedWorld, plot: Plot, *, task_id: str, template: str, split: Split) -> Task:
     """The task that a plot is. Its final state is what the right calls lead to."""
     final_state = plot.state
     for tool, arguments in plot.calls:

@@ -30,13 +30,17 @@ class ScriptedWorld(Protocol):
     """Anything that answers tool calls by rule."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name of the environment that it is."""
 
-    def policy(self) -> str: ...
+    def policy(self) -> str:
+        """Policy text that the agent must follow."""
 
-    def tools(self) -> list[ToolSchema]: ...
+    def tools(self) -> list[ToolSchema]:
+        """Tool schemas in OpenAI function format."""
 
-    def call(self, state: dict[str, Any], tool: str, arguments: dict[str, Any]) -> Outcome: ...
+    def call(self, state: dict[str, Any], tool: str, arguments: dict[str, Any]) -> Outcome:
+        """Answer one schema-valid tool call; `state` stays as it is."""
 
 
 class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

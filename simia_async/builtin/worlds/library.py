@@ -37,9 +37,7 @@ class _Scene(msgspec.Struct, frozen=True):
         return str(self.state["books"][book_id]["title"])
 
 
-def _scene(
-    draw: Draw, *loans: LoanState, out: int = 0, fees: float = 0
-) -> _Scene:
+def _scene(draw: Draw, *loans: LoanState, out: int = 0, fees: float = 0) -> _Scene:
     """A scene in which the first `out` of the wanted book's three copies are out."""
     member_id = draw.user_id()
     words = [(a, n) for a in _ADJECTIVES for n in _NOUNS]
@@ -178,7 +176,11 @@ def _renew(draw: Draw, loan: LoanState) -> Plot:
 def _renew_all(draw: Draw) -> Plot:
     loans: tuple[LoanState, ...] = ("renewable", "reserved", "worn")
     scene = _scene(draw, *loans)
-    lines = (Utterance(draw.opening("please renew all my loans.", "renew everything I have."),),)
+    lines = (
+        Utterance(
+            draw.opening("please renew all my loans.", "renew everything I have."),
+        ),
+    )
     titles = tuple(scene.title_of(copy_id) for copy_id in scene.loans[1:])
     call = ("renew_copy", {"copy_id": scene.loans[0]})
     return Plot(scene.state, (*lines, _member(draw, scene)), (call,), (titles,))
