@@ -207,8 +207,8 @@ async def test_check_and_show_need_not_own_the_run(tmp_path: Path) -> None:
 def test_upgrade_and_then_everything_reads_it(tmp_path: Path) -> None:
     path = older(tmp_path / "a.db")
     assert "simia runs upgrade" in error_of("show", path)
-    assert "schema 1 → 3" in runs("upgrade", path).stdout
-    assert "schema 3 already" in runs("upgrade", path).stdout
+    assert "schema 1 → 4" in runs("upgrade", path).stdout
+    assert "schema 4 already" in runs("upgrade", path).stdout
     assert "not begun" in runs("show", path).stdout
 
 

@@ -87,7 +87,7 @@ def test_init_touches_nothing_that_is_there(tmp_path: Path) -> None:
 def test_init_from_an_unknown_environment_lists_the_known_ones(tmp_path: Path) -> None:
     [sentence] = errors_of("init", tmp_path / "mine", "--from", "retial")
     assert sentence.startswith("--from retial: ")
-    assert "airline, mini-retail, retail" in sentence
+    assert "mini-retail, mini-telecom, retail" in sentence
     assert names(tmp_path) == []
 
 
@@ -135,6 +135,11 @@ def test_check_warns_of_what_is_often_not_meant(directory: Path) -> None:
     idle = {"type": "function", "function": {"name": "dust_shelf"}}
     kept = [tool for tool in tools if tool["function"]["name"] != "find_book"]
     (directory / "tools.json").write_text(json.dumps([*kept, idle]))
+    manifest = (directory / "environment.toml").read_text()
+    assert '[tools.find_book]\neffect = "read"\n' in manifest
+    (directory / "environment.toml").write_text(
+        manifest.replace('[tools.find_book]\neffect = "read"\n', "")
+    )
     bare = json.loads((directory / "tasks.jsonl").read_text().splitlines()[2])
     (directory / "tasks.jsonl").write_text(json.dumps({**bare, "check": None}))
     (directory / "prompts").mkdir()
@@ -144,6 +149,8 @@ def test_check_warns_of_what_is_often_not_meant(directory: Path) -> None:
     printed: dict[str, Any] = json.loads(result.stdout)
     assert printed["problems"] == []
     assert [warning.removeprefix(f"{directory}/") for warning in printed["warnings"]] == [
+        "environment.toml: does not say what these tools do to the state, so that the simulator's "
+        "answers tell: dust_shelf",
         "seeds.jsonl: calls tools that are not declared: find_book (1 calls)",
         "seeds.jsonl: no seed calls dust_shelf",
         "tasks.jsonl: neither `check` nor `rubric`, so that the judge has only the goal: "
@@ -153,8 +160,23 @@ def test_check_warns_of_what_is_often_not_meant(directory: Path) -> None:
         "(<environment>, <task>, <history>)",
     ]
     plain = simia("check", directory)
-    assert plain.stdout.count("warning    ") == 5
+    assert plain.stdout.count("warning    ") == 6
     assert "prompts    user" in plain.stdout
+
+
+def test_check_tells_every_effect_that_is_wrong(directory: Path) -> None:
+    with (directory / "environment.toml").open("a") as manifest:
+        manifest.write('[tools.dust_shelf]\neffect = "read"\nreturns = "/shelves/{id}"\n')
+    text = (directory / "environment.toml").read_text()
+    (directory / "environment.toml").write_text(text.replace("{loan_id}", "{id}"))
+    assert errors_of("check", directory) == [
+        f"{directory}/environment.toml: `tools.renew_loan.changes`: '/loans/{{id}}/due' names the "
+        "argument 'id', which the tool does not take (loan_id)",
+        f"{directory}/environment.toml: `tools.renew_loan.changes`: '/loans/{{id}}/renewals' names "
+        "the argument 'id', which the tool does not take (loan_id)",
+        f"{directory}/environment.toml: `tools.dust_shelf`: tools.json declares no tool "
+        "'dust_shelf'",
+    ]
 
 
 @pytest.mark.parametrize("role", WORDS)
@@ -183,7 +205,7 @@ def test_seeds_are_counted_by_whether_they_can_be_used(directory: Path) -> None:
 def test_check_of_what_is_not_there_names_the_library(tmp_path: Path) -> None:
     [sentence] = errors_of("check", tmp_path / "none")
     assert f"no environment '{tmp_path}/none'" in sentence
-    assert "airline, mini-retail, retail" in sentence
+    assert "mini-retail, mini-telecom, retail" in sentence
 
 
 def test_list_has_a_line_for_each() -> None:

@@ -86,6 +86,125 @@ def test_what_is_wrong_with_a_file_names_file_and_place(
     assert str(caught.value).startswith(f"{directory / file}: ")
 
 
+TOOLS = """[
+    {"function": {"name": "get_order", "parameters": {"properties": {"order_id": {}}}}},
+    {"function": {"name": "cancel_order", "parameters": {"properties": {"order_id": {}}}}},
+    {"function": {"name": "think"}}
+]"""
+
+
+def with_effects(directory: Path, toml: str) -> Environment:
+    (directory / "tools.json").write_text(TOOLS)
+    (directory / "environment.toml").write_text(toml)
+    return load_environment(str(directory))
+
+
+def test_what_tools_do_to_the_state_is_read(directory: Path) -> None:
+    effects = with_effects(
+        directory,
+        """
+        [tools.get_order]
+        effect = "read"
+        returns = "/orders/{order_id}"
+        [tools.cancel_order]
+        effect = "write"
+        changes = ["/orders/{order_id}/status", "/log/*/a~1b"]
+        """,
+    ).effects
+    assert effects.keys() == {"get_order", "cancel_order"}
+    assert effects["get_order"].returned({"order_id": "a/b"}) == ("orders", "a/b")
+    assert effects["get_order"].returned({"order_id": 7}) == ("orders", "7")
+    assert effects["get_order"].returned({"order_id": None}) is None
+    assert effects["get_order"].returned({}) is None
+    assert effects["cancel_order"].changeable({"order_id": "W1"}) == [
+        ("orders", "W1", "status"),
+        ("log", "*", "a/b"),
+    ]
+    assert effects["cancel_order"].changeable({}) == [("log", "*", "a/b")]
+
+
+@pytest.mark.parametrize(
+    ("toml", "complaint"),
+    [
+        ("[tools.get_ordr]\neffect = 'read'", "`tools.get_ordr`: tools.json declares no tool"),
+        ("[tools.think]\neffect = 'look'", "Invalid enum value 'look' - at `$.tools[...].effect`"),
+        ("[tools.think]\neffect = 'read'\nreturn = '/a'", "unknown field `return`"),
+        ("[tools.think]\nreturns = '/a'", "missing required field `effect`"),
+        (
+            "[tools.think]\neffect = 'write'\nreturns = '/a'",
+            "`tools.think.returns` is for a read; this is a write, which has `changes`",
+        ),
+        (
+            "[tools.think]\neffect = 'read'\nchanges = ['/a']",
+            "`tools.think.changes` is for a write; this is a read, which has `returns`",
+        ),
+        (
+            "[tools.get_order]\neffect = 'read'\nreturns = '/orders/{id}'",
+            "`tools.get_order.returns`: '/orders/{id}' names the argument 'id', which the tool "
+            "does not take (order_id)",
+        ),
+        (
+            "[tools.think]\neffect = 'write'\nchanges = ['/a', '/orders/{id}']",
+            "`tools.think.changes`: '/orders/{id}' names the argument 'id', which the tool does "
+            "not take (none)",
+        ),
+        (
+            "[tools.get_order]\neffect = 'read'\nreturns = 'orders'",
+            "`tools.get_order.returns`: 'orders' is no JSON pointer; expected one like",
+        ),
+        ("[tools.think]\neffect = 'read'\nreturns = '/~2'", "'/~2' is no JSON pointer"),
+        ("[tools.think]\neffect = 'read'\nreturns = ''", "'' is the whole state; name a part"),
+        ("[tools.think]\neffect = 'read'\nreturns = '/*'", "'/*' has '*', which only `changes`"),
+        (
+            "[tools.get_order]\neffect = 'read'\nreturns = '/W{order_id}'",
+            "'/W{order_id}' has 'W{order_id}'; braces hold one argument and fill their segment",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_effect_names_file_and_field(
+    directory: Path, toml: str, complaint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        with_effects(directory, toml)
+    assert str(caught.value).startswith(f"{directory}/environment.toml: ")
+    assert complaint in str(caught.value)
+
+
+def test_the_digest_is_of_the_state_its_schema_and_what_tools_do(directory: Path) -> None:
+    assert load_environment(str(directory)).digest == ""
+    digests = {with_effects(directory, "[tools.think]\neffect = 'read'").digest}
+    digests.add(with_effects(directory, "[tools.think]\neffect = 'write'").digest)
+    (directory / "state.json").write_text("{}")
+    digests.add(load_environment(str(directory)).digest)
+    (directory / "state.schema.json").write_text(json.dumps(SCHEMA))
+    environment = load_environment(str(directory))
+    digests.add(environment.digest)
+    assert len(digests) == 4
+    again = load_environment(str(directory))
+    assert environment.as_record().digest == again.digest == environment.digest
+
+
+def test_only_declared_tools_can_be_bound_to_functions(directory: Path) -> None:
+    environment = load_environment(str(directory))
+    bound = environment.with_functions({"look_up": print}).with_functions({})
+    assert bound.functions == {"look_up": print}
+    assert environment.functions == {}
+    with pytest.raises(UsageError) as caught:
+        environment.with_functions({"lookup": print})
+    assert str(caught.value) == (
+        f"with_functions: {environment.name} has no tool 'lookup'; it has look_up"
+    )
+
+
+@pytest.mark.parametrize("pattern", ["^a", "(?<name>a)(?!b)", "(?P<name>a)(?P=name)"])
+def test_a_misfit_of_a_state_is_found_whoever_can_read_the_schema(pattern: str) -> None:
+    schema = {"properties": {"a/b": {"type": "integer"}, "c": {"pattern": pattern}}}
+    environment = Environment("e", "p", [], state_schema=schema)
+    assert environment.state_misfit({"a/b": 1}) is None
+    assert (environment.state_misfit({"a/b": "x"}) or "").startswith("/a~1b: ")
+    assert Environment("e", "p", []).state_misfit({"a/b": "x"}) is None
+
+
 FILES = ["policy.md", "tools.json", "environment.toml", "state.json", "state.schema.json"]
 
 
@@ -240,6 +359,33 @@ def test_own_seeds_pass_every_rule_untouched(own: Environment) -> None:
 
 def test_every_tool_is_called_by_some_own_seed(own: Environment) -> None:
     assert called_tools(own_seeds(own)).keys() == own.validators.keys()
+
+
+@pytest.mark.parametrize("name", [*library_names(), str(TEMPLATE)])
+def test_our_environments_say_of_every_tool_what_it_does(name: str) -> None:
+    environment = load_environment(name)
+    assert environment.effects.keys() == environment.validators.keys()
+
+
+def changed(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """Paths of what differs."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in before.keys() | after.keys():
+            yield from changed(before.get(key), after.get(key), f"{path}/{key}")
+    elif before != after:
+        yield path
+
+
+@pytest.mark.parametrize("name", ["retail", str(TEMPLATE)])
+def test_own_tasks_change_only_what_some_tool_may_change(name: str) -> None:
+    environment = load_environment(name)
+    changeable = [path for effect in environment.effects.values() for path in effect.changes]
+    anything = [re.sub(r"\{\w+\}|\*", "[^/]+", path) for path in changeable]
+    for task in environment_tasks(environment):
+        assert task.check is not None
+        before = environment.state_with(task.initial_state)
+        for path in changed(before, environment.state_with(task.check.final_state)):
+            assert any(re.match(rf"{one}(/|$)", path) for one in anything), (task.id, path)
 
 
 def strings(value: Any) -> Iterator[str]:

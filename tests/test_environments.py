@@ -143,7 +143,7 @@ def test_what_is_wrong_with_a_directory_names_the_file(
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'mini-retial'.*airline, mini-retail"):
+    with pytest.raises(UsageError, match=r"'mini-retial'.*airline, .*mini-retail"):
         load_environment("mini-retial")
 
 

@@ -21,13 +21,14 @@ from simia_async.simulation.grounding import (
 )
 from simia_async.simulation.replies import ToolReply
 
-NAMES = ("get_order", "search", "cancel_order", "ship", "note", "odd")
+NAMES = ("get_order", "search", "cancel_order", "ship", "note", "odd", "count_cash")
 EFFECTS = {
     "get_order": ToolEffect("read", "/orders/{id}"),
     "search": ToolEffect("read"),
     "cancel_order": ToolEffect("write", changes=("/orders/{id}/status", "/orders/{id}/log")),
     "ship": ToolEffect("write", changes=("/parcels", "/orders/*/status")),
     "note": ToolEffect("write"),
+    "count_cash": ToolEffect("read", "/till/cash"),
 }
 SCHEMA = {
     "properties": {
@@ -209,6 +210,24 @@ async def test_a_change_outside_of_all_entities_forgets_what_names_it() -> None:
     assert (await ask(world, call("search", q="other"))).source == "fact"
 
 
+async def test_a_change_forgets_what_a_look_up_returned_of_the_changed_part() -> None:
+    world = Group().world()
+    assert (await ask(world, call("count_cash"), 5)).ops == []
+    await ask(world, call("note"), {"observation": "ok", "ops": [add("/till", {"cash": 4})]})
+    assert (await ask(world, call("count_cash"))).value == 4
+
+
+async def test_code_answers_what_was_told_or_made_as_a_whole_after_it_was_changed() -> None:
+    world = Group().world()
+    await ask(world, call("get_order", id="W3"), {"id": "W3", "status": "new"})
+    cancelled = {"observation": "ok", "ops": [replace("/orders/W3/status", "cancelled")]}
+    await ask(world, call("cancel_order", id="W3"), cancelled)
+    assert (await ask(world, call("get_order", id="W3"))).value["status"] == "cancelled"
+    made = {"observation": "ok", "ops": [add("/orders/W4", {"id": "W4"})]}
+    await ask(world, call("note"), made)
+    assert (await ask(world, call("get_order", id="W4"))).value == {"id": "W4"}
+
+
 async def test_what_was_removed_stays_so_until_a_change_makes_it_again() -> None:
     world = Group().world()
     gone = {"observation": "ok", "ops": [{"op": "remove", "path": "/orders/W1"}]}
@@ -220,6 +239,8 @@ async def test_what_was_removed_stays_so_until_a_change_makes_it_again() -> None
     made = {"observation": "ok", "ops": [add("/orders/W1", {"id": "W1"})]}
     await ask(world, call("note", id="W1"), made)
     assert (await ask(world, call("get_order", id="W1"))).value == {"id": "W1"}
+    more = {"observation": "ok", "ops": [add("/orders/W1/total", 5)]}
+    assert (await ask(world, call("search"), more)).ops == more["ops"]
 
 
 REFUSED: dict[str, tuple[ToolCall, Any, str]] = {

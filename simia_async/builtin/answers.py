@@ -68,9 +68,9 @@ def answer(prompt: str, request_seed: int) -> Answer:
         case "user":
             return next_message(_section(sections, "task", _TaskOfUser).scenario, history)
         case "tool":
-            return _answer_call(world, _section(sections, "state", dict[str, Any]), history)
+            return _answer_call(world, _state(sections), history)
         case "joint" if history and history[-1].tool_calls:
-            return _answer_call(world, _section(sections, "state", dict[str, Any]), history)
+            return _answer_call(world, _state(sections), history)
         case "joint":
             scenario = _section(sections, "task", _TaskOfUser).scenario
             return JointUserReply.of(next_message(scenario, history))
@@ -106,6 +106,16 @@ def _answer_call(world: ScriptedWorld, state: dict[str, Any], history: list[Mess
             f"the call of {calls[0].function.name} does not fit the world: {error!r}"
         ) from error
     return ToolReply(outcome.observation, outcome.is_error, outcome.ops)
+
+
+def _state(sections: dict[str, Any]) -> dict[str, Any]:
+    if sections.get("state", ...) is None:
+        raise CannotAnswer(
+            "the scripted simulator answers from the state of the world, and is told none; play a "
+            "grounded world (--world grounded), or use an LLM as the simulator"
+        )
+    state: dict[str, Any] = _section(sections, "state", dict[str, Any])
+    return state
 
 
 def _judge(sections: dict[str, Any], history: list[Message]) -> Judgement:

@@ -8,6 +8,7 @@ from simia_async.simulation.prompts import TAGS
 KEYS = {
     "user": ("message", "done"),
     "tool": ("observation", "ops"),
+    "joint": ("message", "observation"),
     "judge": ("reward",),
     "author": ("messages",),
     "reviewer": ("complete", "logical", "well_formed"),

@@ -9,10 +9,12 @@ from simia_async.cli import (
     evaluate,
     export,
     generate,
+    judge,
     report,
     rollout,
     runs,
     scripted_server,
+    show,
     tasks,
     train,
 )
@@ -27,6 +29,8 @@ app.command("demo")(demo.demo)
 app.add_typer(env.app, name="env")
 app.command("generate")(generate.generate)
 app.command("rollout")(rollout.rollout)
+app.command("judge")(judge.judge)
+app.command("show")(show.show_trajectory)
 app.command("export")(export.export)
 app.command("report")(report.report)
 app.add_typer(tasks.app, name="tasks")

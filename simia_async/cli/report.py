@@ -34,8 +34,9 @@ def print_report(path: Path) -> None:
             return
         ended = f": {run.reason}" if run.reason else ""
         show("run", f"{run.kind}, {run.status}{ended}")
-        if run.kind == "generate":
-            print_funnel(funnel_of(reader))
+        funnel = funnel_of(reader)
+        if run.kind == "generate" or (run.kind == "rollout" and funnel.simulated):
+            print_funnel(funnel)
             print_coverage(coverage_of(reader))
         outcomes = Table("trajectories", "because of", "count", title="outcomes", min_width=50)
         for outcome in reader.outcomes():
@@ -55,18 +56,23 @@ def print_report(path: Path) -> None:
 
 
 def print_funnel(funnel: Funnel) -> None:
-    """From the seeds that were read to the trajectories that were kept."""
+    """From the seeds that were read, or what was played, to the trajectories that were kept."""
     table = Table("step", "count", "because of", title="funnel", min_width=60)
 
     def step(name: str, count: int, why: str = "") -> None:
         table.add_row(name, str(count), why)
 
-    step("seeds read", funnel.seeds_read)
-    for cause, count in funnel.seeds_rejected.items():
-        step("  not used", count, cause)
-    reconstructed = funnel.seeds_reconstructed
-    step("seeds used", funnel.seeds_used, f"{reconstructed} reconstructed" if reconstructed else "")
-    step("simulated", funnel.simulated)
+    if funnel.played:
+        step("played", funnel.played)
+        step("given a reward", funnel.scored)
+        step("good enough to be kept", funnel.simulated)
+    else:
+        step("seeds read", funnel.seeds_read)
+        for cause, count in funnel.seeds_rejected.items():
+            step("  not used", count, cause)
+        filled = funnel.seeds_reconstructed
+        step("seeds used", funnel.seeds_used, f"{filled} reconstructed" if filled else "")
+        step("simulated", funnel.simulated)
     for rule, count in funnel.repaired.items():
         step("  repaired", count, rule)
     for cause, count in [*funnel.rejected.items(), *funnel.duplicates.items()]:

@@ -19,7 +19,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ending_tools: list[str] = []
     """Tools after whose observation a conversation may end without another reply."""
     tools: dict[str, ToolEffect] = {}
-    """What tools do to the state. Of one that is not here, what it did tells: see `grounding`."""
+    """What tools do to the state; of a tool that is not here, its answers tell."""
 
 
 def read_manifest(path: Path, report: Report) -> Manifest:

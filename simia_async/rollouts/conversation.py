@@ -269,7 +269,7 @@ class Conversation:
     def _count(self, turn: TurnRecord, message: Message, problem: str | None) -> Phase:
         """What comes after a turn."""
         self._history.append(message)
-        self._seen_by_user.append(_without_thoughts(message))
+        self._seen_by_user.append(without_thoughts(message))
         if turn.role == "assistant":
             self._spoken += 1
             self._pending = deque(message.tool_calls or ())
@@ -415,7 +415,8 @@ def _made(call: ToolCall, *, is_error: bool) -> MadeCall:
     return MadeCall(call.function.name, arguments_of(call) or {}, is_error)
 
 
-def _without_thoughts(message: Message) -> Message:
+def without_thoughts(message: Message) -> Message:
+    """The message as the other side reads it."""
     if message.role != "assistant" or not (message.content or message.reasoning_content):
         return message
     content = visible_text(message.content) if message.content else message.content

@@ -50,7 +50,8 @@ async def keep_for_sft(store: Store, environment: Environment, reward: float) ->
 class _Keeper:
     def __init__(self, store: Store, environment: Environment) -> None:
         self.harvest = Harvest(_SIMILARITY)
-        self._store = store
+        self._last = 0
+        """The highest number that a trajectory has."""
         self._path: Path = store.path
         self._environment = environment
 
@@ -59,6 +60,7 @@ class _Keeper:
         good, looked_at = [], set()
         with Reader(self._path) as reader:
             for record in reader.trajectories():
+                self._last = record.id
                 if ROLLOUT in record.detail:
                     looked_at.add(record.detail[ROLLOUT])
                     self.harvest.take_up(reader, record)
@@ -84,8 +86,9 @@ class _Keeper:
     ) -> tuple[TrajectoryRecord | TurnRecord, ...]:
         verdict = apply_rules(messages, self._environment)
         told = None if verdict.rejected_by else self.harvest.tell(verdict.messages)
+        self._last += 1
         begun = TrajectoryRecord(
-            self._store.new_trajectory_id(),
+            self._last,
             rollout.environment,
             rollout.task_id,
             TrajectoryStatus.RUNNING,

@@ -28,8 +28,14 @@ def check_prices(budget: Budget, client: ChatClient) -> None:
         )
 
 
-def earlier_spending(path: Path, *, group_size: int | None = None) -> Earlier:
-    """What earlier sessions of the run at `path` have spent. It reads every call of the run.
+def earlier_spending(
+    path: Path,
+    *,
+    group_size: int | None = None,
+    counts: Callable[[CallRecord], bool] = lambda _: True,
+) -> Earlier:
+    """What earlier sessions of the run at `path` have spent on calls that count. It reads every
+    call of the run.
 
     A unit is a trajectory, or a group of so many; then a call that was lost cost as much as the
     dearest call at worst, not as much as a unit.
@@ -39,7 +45,7 @@ def earlier_spending(path: Path, *, group_size: int | None = None) -> Earlier:
     lost = 0
     priced = False
     with Reader(path) as reader:
-        for number, call in enumerate(reader.calls()):
+        for number, call in enumerate(filter(counts, reader.calls())):
             lost += call.status in _LOST
             priced = priced or call.cost_usd is not None
             amount = _amount(call)

@@ -16,7 +16,7 @@ from yarl import URL
 
 from simia_async.config import SCRIPTED
 from simia_async.synthesis.export_format import Exported, ExportFormat
-from simia_async.synthesis.funnel import funnel_of
+from simia_async.synthesis.funnel import Funnel, funnel_of
 
 _LONGEST_TEXT = 200
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!$&@]|:(?=//))")
@@ -28,7 +28,7 @@ def dataset_card(reader: Reader, exported: Exported) -> str:
     sections = [
         _front_matter(environment.name, exported.format),
         f"# {_text(environment.name)}: simulated trajectories of a tool-using agent",
-        _opening(exported),
+        _opening(exported, by_policy=_has_policy(reader)),
         "## Where it comes from",
         _table(("what", "value"), _provenance(reader, environment.name, len(environment.tools))),
         "## What was kept, and what was not",
@@ -57,12 +57,18 @@ def _front_matter(environment: str, format: ExportFormat) -> str:  # noqa: A002
     )
 
 
-def _opening(exported: Exported) -> str:
+def _has_policy(reader: Reader) -> bool:
+    return any(usage.role == "policy" for usage in reader.usage())
+
+
+def _opening(exported: Exported, *, by_policy: bool) -> str:
+    wrote = "wrote users, agent and tools alike"
+    if by_policy:
+        wrote = "played users and tools, and the policy named below was the agent"
     return (
         f"{exported.count:,} conversations in the format `{exported.format}`, "
         f"in `{exported.format.file_name}`. They are simulated, not real: the simulator named "
-        "below wrote users, agent and tools alike. `dataset_info.json` describes the file to "
-        "LLaMA-Factory."
+        f"below {wrote}. `dataset_info.json` describes the file to LLaMA-Factory."
         "\n\nLicense: not stated. Whoever publishes this data chooses one, with the terms of the "
         "models below and of the seeds in mind."
     )
@@ -83,13 +89,12 @@ def _provenance(reader: Reader, environment: str, tools: int) -> Iterable[tuple[
 
 def _funnel(reader: Reader, exported: Exported) -> Iterable[tuple[str, object]]:
     funnel = funnel_of(reader)
-    yield "seeds read", funnel.seeds_read
-    for cause, count in funnel.seeds_rejected.items():
-        yield f"seeds not used: {cause}", count
-    yield "seeds used", funnel.seeds_used
-    if funnel.seeds_reconstructed:
-        yield "… of these with what was missing filled in", funnel.seeds_reconstructed
-    yield "simulated", funnel.simulated
+    if funnel.played:
+        yield "played", funnel.played
+        yield "given a reward", funnel.scored
+        yield "good enough to be kept", funnel.simulated
+    else:
+        yield from _seeds(funnel)
     for cause, count in funnel.rejected.items():
         yield f"rejected by {cause}", count
     for cause, count in funnel.duplicates.items():
@@ -102,6 +107,16 @@ def _funnel(reader: Reader, exported: Exported) -> Iterable[tuple[str, object]]:
         yield f"… of these repaired by rule {rule}", count
     if exported.left_out:
         yield f"kept, and left out because {exported.format} cannot hold them", exported.left_out
+
+
+def _seeds(funnel: Funnel) -> Iterable[tuple[str, object]]:
+    yield "seeds read", funnel.seeds_read
+    for cause, count in funnel.seeds_rejected.items():
+        yield f"seeds not used: {cause}", count
+    yield "seeds used", funnel.seeds_used
+    if funnel.seeds_reconstructed:
+        yield "… of these with what was missing filled in", funnel.seeds_reconstructed
+    yield "simulated", funnel.simulated
 
 
 def _models(reader: Reader) -> Iterable[tuple[object, ...]]:
@@ -124,7 +139,7 @@ def _limits(reader: Reader, exported: Exported) -> str:
         "real system.",
         "The rules above check form: schemas, pairing of calls and observations, order of roles. "
         "They do not check that the agent did the right thing.",
-        "Seeds lend their style and their errors to what is made of them.",
+        "What the conversations were made of, seeds or tasks, lends them its style and its errors.",
         *_limits_of_simulator(reader),
         *_limits_of_format(exported),
     ]

@@ -17,8 +17,12 @@ class Funnel(msgspec.Struct, frozen=True):
     """Part of those used: what their file did not tell was filled in by the reviewer."""
     seeds_rejected: dict[str, int]
     """By cause."""
+    played: int
+    """Rollouts that have ended; what is simulated in their run is made of the good ones."""
+    scored: int
+    """Of them: with a reward."""
     simulated: int
-    """Trajectories that have ended."""
+    """Trajectories that have ended and may be kept."""
     repaired: dict[str, int]
     """Trajectories by the rule that repaired them; some were repaired by several."""
     rejected: dict[str, int]
@@ -30,7 +34,7 @@ class Funnel(msgspec.Struct, frozen=True):
 
 
 def funnel_of(reader: Reader) -> Funnel:
-    """The funnel of a generate run. Reads every trajectory once."""
+    """The funnel of a run that keeps trajectories. Reads every trajectory once."""
     seeds: Counter[str] = Counter()
     reconstructed = 0
     for seed in reader.seeds():
@@ -44,12 +48,15 @@ def funnel_of(reader: Reader) -> Funnel:
         outcomes.setdefault(outcome.status, Counter())[outcome.cause] += outcome.count
     rejected = outcomes.get(TrajectoryStatus.REJECTED, Counter())
     kept = outcomes.get(TrajectoryStatus.KEPT, Counter()).total()
+    scored = outcomes.get(TrajectoryStatus.SCORED, Counter()).total()
     open_statuses = (TrajectoryStatus.RUNNING, TrajectoryStatus.PASSED)
     return Funnel(
         seeds_read=seeds.total(),
         seeds_used=seeds[SeedStatus.USED],
         seeds_reconstructed=reconstructed,
         seeds_rejected={c: n for c, n in seeds.most_common() if c != SeedStatus.USED},
+        played=scored + outcomes.get(TrajectoryStatus.UNSCORED, Counter()).total(),
+        scored=scored,
         simulated=rejected.total() + kept,
         repaired=dict(repaired.most_common()),
         rejected={c: n for c, n in rejected.most_common() if c not in DUPLICATES},

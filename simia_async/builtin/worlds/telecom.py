@@ -88,7 +88,7 @@ def _line(
         "refuels": draw.rng.randrange(3),
         "roaming": draw.rng.choice(["on", "off"]),
         "contract": "free",
-        "network": "connected",
+        "resets": 0,
     }
 
 

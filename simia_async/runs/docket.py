@@ -1,0 +1,49 @@
+"""What a run holds for a judge: read and checked before anything is written."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from simia_store import Reader, TrajectoryRecord
+
+from simia_async.config import JudgeConfig
+from simia_async.environments import Environment, Task, load_environment
+from simia_async.errors import UsageError
+from simia_async.judging import Rubric, check_judgeable, load_rubric
+from simia_async.runs.stored_cases import is_judgeable
+
+
+class Docket(msgspec.Struct, frozen=True):
+    """What a run holds for a judge."""
+
+    environment: Environment
+    tasks: Mapping[str, Task]
+    """By id."""
+    cases: list[TrajectoryRecord]
+    grounded: bool
+    rubric: Rubric
+
+
+def read_docket(config: JudgeConfig, path: Path) -> Docket:
+    """What is to be judged. Raises `UsageError` if it cannot be, before anything is written."""
+    rubric = load_rubric(Path(config.rubric)) if config.rubric else Rubric()
+    if config.votes is not None:
+        rubric = msgspec.structs.replace(rubric, votes=config.votes)
+    with Reader(path) as reader:
+        run = reader.run()
+        cases = [each for each in reader.trajectories() if is_judgeable(each)]
+        tasks = {
+            record.id: msgspec.convert(record.task, Task)
+            for record in reader.tasks()
+            if record.task
+        }
+    if run is None or not cases:
+        raise UsageError(
+            f"{path}: holds no conversation of a policy that came to an end; expected a run of "
+            "simia rollout, train rl or eval"
+        )
+    tasks = {case.task_id: tasks[case.task_id] for case in cases}
+    check_judgeable(rubric, tasks.values())
+    environment = load_environment(run.config["environment"])
+    grounded = run.config.get("world", "grounded") == "grounded"
+    return Docket(environment, tasks, cases, grounded, rubric)
