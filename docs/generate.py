@@ -24,6 +24,9 @@ COMMANDS = (
     "",
     "demo",
     "generate",
+    "rollout",
+    "show",
+    "judge",
     "export",
     "report",
     "env init",
@@ -44,6 +47,10 @@ COMMANDS = (
     "runs compact",
     "runs delete",
     "runs stop",
+    "runs pause",
+    "runs resume",
+    "runs concurrency",
+    "runs cancel",
 )
 
 

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
+    from simia_async.simulation.grounding import ToolError
 
 _HOMES = {
     "Endpoint": "config",
     "Environment": "environments.environment",
     "Task": "environments.task",
+    "ToolError": "simulation.grounding",
     "evaluate": "api",
     "generate": "api",
     "generate_stream": "api",
@@ -29,6 +31,7 @@ __all__ = [
     "Endpoint",
     "Environment",
     "Task",
+    "ToolError",
     "evaluate",
     "generate",
     "generate_stream",

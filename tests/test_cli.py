@@ -29,6 +29,9 @@ def test_every_command_has_help() -> None:
     for command in (
         [],
         ["generate"],
+        ["rollout"],
+        ["show"],
+        ["judge"],
         ["export"],
         ["report"],
         ["eval"],

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from simia_store import Reader, RunStatus
+from simia_store import Reader, RunStatus, TurnRecord
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -30,6 +30,15 @@ def test_stream(tmp_path: Path) -> None:
         record = reader.run()
         assert record is not None
         assert record.status == RunStatus.STOPPED
+
+
+def test_rollout(tmp_path: Path) -> None:
+    said = run("rollout.py", tmp_path).splitlines()
+    assert len(said) == 6
+    assert all(line.endswith("rewards [1.0, 1.0, 1.0, 1.0]") for line in said)
+    with Reader(tmp_path / "runs" / "rollouts.db") as reader:
+        sources = {turn.source for turn in reader.all(TurnRecord)}
+    assert {"llm", "function"} <= sources
 
 
 @pytest.mark.soak

@@ -275,6 +275,16 @@ REFUSED: dict[str, tuple[ToolCall, Any, str]] = {
         "`ops`: replace /orders/W2/status is beyond what this tool changes: "
         "/orders/W1/status, /orders/W1/log",
     ),
+    "a change of everything": (
+        call("cancel_order", id="*"),
+        {"observation": 1, "ops": [replace("/orders/W2/status", "lost")]},
+        "is beyond what this tool changes: nothing, with these arguments",
+    ),
+    "a change of the whole state": (
+        call("note"),
+        {"observation": 1, "ops": [replace("", 7)]},
+        "`ops`: replace : simulator, role tool: its change replaces the whole state",
+    ),
     "a move from somewhere else": (
         call("cancel_order", id="W1"),
         {
@@ -558,20 +568,21 @@ def meddling(state: dict[str, Any]) -> ToolReply:
     return ToolReply("ok", ops=[replace("/orders/W1/status", "lost")])
 
 
+def forgetful(state: dict[str, Any]) -> str:
+    return "ok"
+
+
 @pytest.mark.parametrize(
     ("function", "name", "complaint"),
     [
         (broken, "odd", "function of tool odd: KeyError('nothing')"),
-        (meddling, "search", "function of tool search: `ops`: replace /orders/W1/status changes"),
-        (meddling, "ship", None),
+        (meddling, "search", "function of tool search: `ops` of a tool that only reads"),
+        (forgetful, "ship", "function of tool ship: `ops` are missing: this tool changes /parcels"),
     ],
 )
 async def test_a_function_that_breaks_or_meddles_is_named(
-    function: Callable[..., Any], name: str, complaint: str | None
+    function: Callable[..., Any], name: str, complaint: str
 ) -> None:
-    if complaint is None:
-        await in_python(function, name)
-        return
     with pytest.raises(BadReply) as caught:
         await in_python(function, name)
     assert str(caught.value).startswith(complaint)

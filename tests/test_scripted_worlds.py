@@ -139,6 +139,13 @@ def test_states_are_small_enough_for_a_prompt_to_carry_them_whole(world: Scripte
         assert len(json.dumps(task.initial_state)) < 3000
 
 
+def test_no_two_flights_of_a_day_cost_the_same() -> None:
+    # Of six prices out of 3,060 two would else be the same in one of 200 tasks.
+    for task in draw_tasks(SCRIPTED_WORLDS["mini-airline"], 3_000, split="train", seed=5_000_000):
+        prices = [flight["price"] for flight in task.initial_state["flights"].values()]
+        assert len(set(prices)) == len(prices), task.id
+
+
 @every_world
 def test_the_library_holds_the_world_as_its_rules_have_it(world: ScriptedWorld) -> None:
     environment = load_environment(world.name)

@@ -61,8 +61,10 @@ def changes_by_turn(
 def _change(op: dict[str, Any], state: dict[str, Any] | None) -> StateChange:
     name, path = str(op.get("op")), str(op.get("path"))
     after = op.get("from") if name in ("move", "copy") else op.get("value")
+    # What is added to a list takes no other's place.
+    is_inserted = name == "add" and isinstance(_at(state, path.rpartition("/")[0]), list)
     before = _at(state, path)
-    if before is _ABSENT or name in ("move", "copy"):
+    if before is _ABSENT or is_inserted or name in ("move", "copy"):
         return StateChange(name, path, after=after)
     return StateChange(name, path, before, after, knows_before=True)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from simia_async.environments.files import Report, read_text
 
-ROLES = ("user", "tool", "judge", "author", "reviewer", "task_author")
+ROLES = ("user", "tool", "joint", "judge", "author", "reviewer", "task_author")
 
 
 def read_prompts(folder: Path, report: Report) -> dict[str, str]:

@@ -121,12 +121,16 @@ def _path_problem(path: str, field: str, arguments: Mapping[str, Any]) -> str | 
 
 
 def _filled(path: str, arguments: Mapping[str, Any]) -> Parts | None:
-    """The path with the arguments filled in; None if one is missing or cannot be a key."""
+    """The path with the arguments filled in; None if one is missing or cannot be a key, nor may an
+    argument be `*` and so mean any.
+    """
     parts = []
     for segment in JsonPointer(path).parts:
         argument = argument_of(segment)
         value = segment if argument is None else arguments.get(argument)
         if not isinstance(value, str | int) or isinstance(value, bool):
+            return None
+        if argument is not None and value == ANY:
             return None
         parts.append(str(value))
     return tuple(parts)

@@ -14,7 +14,7 @@ class MadeCall(msgspec.Struct, frozen=True):
 
     tool: str
     arguments: dict[str, Any]
-    is_error: bool
+    is_error: bool = False
 
 
 class Case(msgspec.Struct, frozen=True):

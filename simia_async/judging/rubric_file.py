@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -12,7 +12,7 @@ from simia_async.config.secrets import shown
 from simia_async.environments import Criterion
 from simia_async.environments.files import read_text, refuse
 from simia_async.errors import UsageError
-from simia_async.judging.rubric import Rubric
+from simia_async.judging.rubric import Combine, Rubric
 
 _Key = tuple[str, str]
 """Name of a field, or index of an item; the other is empty."""
@@ -49,6 +49,10 @@ def _problem(said: str, tables: dict[str, Any]) -> str:
     if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", problem, re.DOTALL):
         known = (Criterion if keys else Rubric).__struct_fields__
         return f"{_place(keys)}found {shown(unknown[1])}; known are {', '.join(known)}"
+    if problem.startswith("Invalid enum value"):
+        return (
+            f"{_place(keys)}found {shown(found)}; it must be one of {', '.join(get_args(Combine))}"
+        )
     return f"{_place(keys)}{problem[0].lower()}{problem[1:]}, found {shown(found)}"
 
 

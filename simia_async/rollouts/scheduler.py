@@ -6,6 +6,7 @@ together: none begins before all rollouts of the one before it have.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import msgspec
@@ -40,8 +41,8 @@ class Scheduler:
         self._concurrency = concurrency
         self._spending = spending
         self._active = self._waiting = 0
-        self._is_placing = False
-        """Whether the last group that began still waits for room for some of its rollouts."""
+        self._placing: Unit | None = None
+        """The last group that began, as long as some of its rollouts wait for room."""
         self._changed = anyio.Event()
 
     def set_concurrency(self, concurrency: int) -> None:
@@ -90,8 +91,8 @@ class Scheduler:
                 group = next(remaining, None)
                 if group is None:
                     break
-                self._is_placing = True
-                tasks.start_soon(self._run_one, group, self._spending.begin())
+                self._placing = self._spending.begin()
+                tasks.start_soon(self._run_one, group, self._placing)
                 begun += 1
         return begun
 
@@ -106,18 +107,20 @@ class Scheduler:
     async def _run_one(self, group: Group, unit: Unit) -> None:
         try:
             with unit:
-                await group(self._placed)
+                await group(partial(self._placed, unit))
         finally:
             self._tell()
 
-    def _placed(self) -> None:
-        self._is_placing = False
-        self._tell()
+    def _placed(self, unit: Unit) -> None:
+        # A group says so at its end as well, when another one may have begun.
+        if self._placing is unit:
+            self._placing = None
+            self._tell()
 
     def _may_begin(self) -> bool:
         return (
             self._has_room
-            and not self._is_placing
+            and self._placing is None
             and not self.gate.is_paused
             and self._spending.allows_another()
         )

@@ -195,10 +195,10 @@ class _Judging:
     def _lost_calls(self, client: ChatClient, left: int) -> list[CallRecord]:
         """What stands in the ledger for calls that were in flight when this scoring was killed."""
         with Reader(self._store.path) as reader:
-            *_, before, _ = [None, *reader.sessions()]
-        if before is None or before.ended_at is not None:
-            return []
-        if before.beat_at < self._scoring.created_at:
+            sessions = reader.sessions()
+        was_killed = len(sessions) > 1 and sessions[-2].ended_at is None
+        is_new = self._scoring.created_at >= sessions[-1].started_at
+        if is_new or not was_killed:
             return []
         most = min(left * self._docket.rubric.votes, client.endpoint.max_in_flight)
         return [lost_call(client.endpoint, "judge", None)] * most
@@ -218,7 +218,6 @@ class _Judging:
                     self._scoring.id, trajectory.id, verdict.reward, verdict.reason, detail
                 )
             )
-            self._done += 1
             self._outage.answered()
         except EndpointError as error:
             if self._outage.is_outage(error):
@@ -228,6 +227,7 @@ class _Judging:
             # Stopped from outside too: what its calls may have cost is written down.
             with anyio.CancelScope(shield=True):
                 await self._store.append(*records, *ledger)
+        self._done += len(records)
         self._on_progress(
             JudgeProgress(self._done, len(self._docket.cases), self._failed, self._statistics())
         )

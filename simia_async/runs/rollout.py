@@ -14,7 +14,7 @@ from simia_async.builtin.task_source import tasks_of
 from simia_async.clients import ChatClient, SpendingStatistics
 from simia_async.config import RolloutConfig
 from simia_async.environments import Environment, Task, load_environment, load_tasks
-from simia_async.errors import EndpointError, UsageError
+from simia_async.errors import EndpointError, EndpointRefused, UsageError
 from simia_async.judging import Judge, Rubric, check_judgeable, load_rubric
 from simia_async.messages import Message
 from simia_async.rollouts.chat_voice import ChatPolicy
@@ -234,6 +234,9 @@ class _Rollouts:
         for name, watch in self._outages.items():
             failed = outcome.stop_reason == f"{name}_error"
             if failed and isinstance(outcome.failure, EndpointError):
+                if isinstance(outcome.failure, EndpointRefused) and _has_answered(name, outcome):
+                    # It is there, and minds what this conversation has come to.
+                    watch.answered()
                 if watch.is_outage(outcome.failure):
                     raise outcome.failure
             elif not failed and outcome.reward is not None:
@@ -276,16 +279,22 @@ class _Rollouts:
 
     def _set_concurrency(self, arguments: dict[str, Any]) -> str:
         conversations = arguments.get("conversations")
-        if not isinstance(conversations, int) or conversations < 1:
+        if type(conversations) is not int or conversations < 1:
             raise UsageError(f"conversations: found {conversations!r}; expected a number from 1 on")
         self._scheduler.set_concurrency(conversations)
         return f"at most {conversations} conversations at once from now on"
 
     def _cancel(self, arguments: dict[str, Any]) -> str:
         number = arguments.get("trajectory")
-        if not isinstance(number, int) or not self._scheduler.gate.cancel(number):
+        if type(number) is not int or not self._scheduler.gate.cancel(number):
             raise UsageError(f"trajectory {number!r} is not under way")
         return f"trajectory {number} is cancelled"
+
+
+def _has_answered(name: str, outcome: Outcome) -> bool:
+    """Whether an endpoint has answered in a conversation before it failed there."""
+    spoke = {"policy": "assistant", "simulator": "user"}.get(name)
+    return any(message.role == spoke for message in outcome.messages)
 
 
 def _played(plan: GroupPlan, outcomes: list[Outcome]) -> PlayedGroup:

@@ -41,7 +41,7 @@ class Plot(msgspec.Struct, frozen=True):
 
 
 class Draw:
-    """Drawing for one task: no id comes twice."""
+    """Drawing for one task: no id and no amount comes twice."""
 
     def __init__(self, rng: random.Random, split: Split) -> None:
         self.rng = rng
@@ -61,8 +61,12 @@ class Draw:
         return self.id(f"{self.rng.choice(FIRST_NAMES)}_", 2)
 
     def amount(self, low: int, high: int) -> float:
-        """Money, with cents."""
-        return round(self.rng.randrange(low, high) + self.rng.randrange(1, 10) / 10, 1)
+        """Money, with cents; never the same twice, so that one is always the cheapest."""
+        while True:
+            drawn = round(self.rng.randrange(low, high) + self.rng.randrange(1, 10) / 10, 1)
+            if str(drawn) not in self._taken:
+                self._taken.add(str(drawn))
+                return drawn
 
     def opening(self, *wordings: str) -> str:
         """One of the wordings, perhaps after a greeting."""

@@ -88,7 +88,7 @@ def _change(
     if effect is None or not effect.changes:
         return _applied(state, reply.ops, lambda _: False)
     allowed = effect.changeable(arguments)
-    listed = ", ".join(map(pointer, allowed))
+    listed = ", ".join(map(pointer, allowed)) or "nothing, with these arguments"
     for op in reply.ops:
         for parts in changed_paths(op):
             if not is_below(parts, allowed):
@@ -112,7 +112,9 @@ def _applied(
         try:
             state = apply_ops(state, [*parents, op])
         except BadReply as error:
-            raise msgspec.ValidationError(f"`ops`: {_named(op)}: {error.__cause__}") from error
+            raise msgspec.ValidationError(
+                f"`ops`: {_named(op)}: {error.__cause__ or error}"
+            ) from error
         done += [*parents, op]
     return done, state
 

@@ -123,13 +123,14 @@ class GroundedWorld:
     async def _by_function(self, request: Request) -> Observation:
         function = self._environment.functions[request.name]
         reply = await call_function(request.name, function, self.state, request.arguments)
-        ops: list[Op] = []
-        if reply.ops or not request.reads(self._environment):
-            try:
-                ops = self._taken_change(request, reply)
-            except msgspec.ValidationError as error:
-                raise BadReply(f"function of tool {request.name}: {error}") from error
-        return self._observation(reply, "function", ops)
+        if request.reads(self._environment):
+            if reply.ops:
+                raise BadReply(f"function of tool {request.name}: `ops` of a tool that only reads")
+            return self._observation(reply, "function")
+        try:
+            return self._observation(reply, "function", self._taken_change(request, reply))
+        except msgspec.ValidationError as error:
+            raise BadReply(f"function of tool {request.name}: {error}") from error
 
     async def _from_llm(self, request: Request, ask: Ask, ledger: list[CallRecord]) -> Observation:
         """Ask, and take the answer over; once more if meanwhile others of the group were answered
