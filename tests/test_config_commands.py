@@ -61,6 +61,7 @@ def test_show_all_kinds() -> None:
         "generate",
         "tasks",
         "rollout",
+        "judge",
         "sft",
         "rl",
         "eval",

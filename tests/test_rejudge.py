@@ -210,13 +210,16 @@ async def test_a_judge_that_refuses_everything_ends_it_at_once(
 async def test_a_budget_is_of_the_judging_and_kept_over_its_sessions(
     played: Path, server: ScriptedServer
 ) -> None:
-    few = await judge(played, simulator=at(server), budget={"max_tokens": 9_000})
+    copy = Path(shutil.copy(played, played.with_name("copy.db")))
+    whole = (await judge(copy, simulator=at(server))).spending.spent_tokens
+    tight = {"max_tokens": round(0.8 * whole)}
+    few = await judge(played, simulator=at(server), budget=tight)
     assert few.budget_spent
     assert 0 < few.judged < few.wanted
-    assert few.spending.spent_tokens <= 9_000
-    none = await judge(played, simulator=at(server), budget={"max_tokens": 9_000})
+    assert few.spending.spent_tokens <= tight["max_tokens"]
+    none = await judge(played, simulator=at(server), budget=tight)
     assert (none.scoring, none.judged) == (2, few.judged)
-    rest = await judge(played, simulator=at(server), budget={"max_tokens": 90_000})
+    rest = await judge(played, simulator=at(server), budget={"max_tokens": round(2 * whole)})
     assert (rest.judged, rest.budget_spent) == (rest.wanted, False)
     with Reader(played) as reader:
         calls = [call for call in reader.calls() if call.role == "judge"][-rest.wanted :]

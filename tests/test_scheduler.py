@@ -1,4 +1,4 @@
-"""How many conversations are under way, whose turn it is, and what is left when they are cut off."""
+"""How many conversations are under way, whose turn it is, and what a cancellation leaves behind."""
 
 import asyncio
 from collections.abc import AsyncIterator

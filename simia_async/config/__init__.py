@@ -1,7 +1,7 @@
 """Settings of every kind of run, and of the endpoints they ask.
 
 fields      what a Struct of settings declares: types, bounds, help, flags
-endpoint, roles, limits, settings
+endpoint_fields, endpoint, roles, limits, settings
             the Structs, with every default
 secrets     what looks like a key, so that it is refused and never echoed
 toml_file   reading a settings file, with lines

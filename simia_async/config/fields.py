@@ -3,7 +3,7 @@
 import math
 import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -36,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     flag_prefix: ClassVar[str] = ""
     """What the flags of a section begin with, where several sections have the same fields."""
+    own_flags: ClassVar[Mapping[str, str]] = {}
+    """Flags of fields that several sections declare alike, where one calls them otherwise."""
+    own_unset: ClassVar[Mapping[str, str]] = {}
+    """The same for what None means; the empty name is for all that are not named."""
 
     def __post_init__(self) -> None:
         for field in fields_of(type(self)):
@@ -52,7 +56,8 @@ class Field(msgspec.Struct, frozen=True):
     default: Any
     optional: bool
     meta: msgspec.Meta
-    flag_prefix: str = ""
+    owner: type[Settings] = Settings
+    """The Struct that has it."""
 
     @property
     def _extra(self) -> dict[str, Any]:
@@ -66,13 +71,17 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def flag(self) -> str:
         """Its flag on the command line."""
+        if self.name in self.owner.own_flags:
+            return self.owner.own_flags[self.name]
         flag = str(self._extra.get("flag", "--" + self.name.replace("_", "-")))
-        return f"--{self.flag_prefix}-{flag.removeprefix('--')}" if self.flag_prefix else flag
+        prefix = self.owner.flag_prefix
+        return f"--{prefix}-{flag.removeprefix('--')}" if prefix else flag
 
     @property
     def unset(self) -> str:
         """What None means."""
-        return str(self._extra.get("unset", "none"))
+        own, declared = self.owner.own_unset, self._extra.get("unset", "none")
+        return own.get(self.name) or own.get("") or str(declared)
 
     @property
     def default_words(self) -> str:
@@ -191,9 +200,8 @@ def fields_of(settings: type[Settings]) -> tuple[Field, ...]:
     adds to the settings of a run.
     """
     hints = get_type_hints(settings, include_extras=True)
-    prefix = settings.flag_prefix
     found = (
-        _field(i.name, hints[i.name], i.default, prefix) for i in msgspec.structs.fields(settings)
+        _field(i.name, hints[i.name], i.default, settings) for i in msgspec.structs.fields(settings)
     )
     return tuple(field for field in found if field)
 
@@ -208,11 +216,11 @@ def sections_of(settings: type[Settings]) -> dict[str, type[Settings]]:
     }
 
 
-def _field(name: str, hint: Any, default: Any, prefix: str) -> Field | None:
+def _field(name: str, hint: Any, default: Any, owner: type[Settings]) -> Field | None:
     optional = get_origin(hint) in (Union, types.UnionType)
     if optional:
         [hint] = [part for part in get_args(hint) if part is not type(None)]
     if get_origin(hint) is not Annotated:
         return None
     bare, meta = get_args(hint)
-    return Field(name, bare, default, optional, meta, prefix)
+    return Field(name, bare, default, optional, meta, owner)

@@ -1,24 +1,31 @@
 """Where the single roles of a run are asked, where that is not the simulator's endpoint."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
-from simia_async.config.endpoint import (
-    Endpoint,
-    Provider,
+from simia_async.config.endpoint import Endpoint
+from simia_async.config.endpoint_fields import (
+    ApiKeyEnv,
+    BaseUrl,
+    MaxInFlight,
+    MaxOutputTokens,
+    ProviderName,
     ReasoningEffort,
-    name_problem,
-    url_problem,
+    RequestsPerMinute,
+    RetryBudgetS,
+    Temperature,
+    TimeoutS,
+    TokensPerMinute,
+    UsdIn,
+    UsdOut,
 )
 from simia_async.config.fields import BadSetting, Settings
 
 SCRIPTED_AGENT = "scripted-agent"
 """Name of the embedded agent as a policy. Rule-based, not an LLM; it plays the `mini-*` worlds."""
-
-_INHERITED = "the simulator's"
-_OWN = "its own default"
 
 _OF_ANOTHER_MODEL = (
     "requests_per_minute",
@@ -38,130 +45,22 @@ CallStyle = Literal["native", "hermes", "llama3"]
 class RoleEndpoint(Settings, frozen=True, kw_only=True):
     """What differs from the simulator's endpoint for one role. All of it may be left out."""
 
-    base_url: (
-        Annotated[
-            str,
-            Meta(
-                description="OpenAI-compatible endpoint.",
-                extra={"flag": "--url", "unset": _INHERITED, "check": url_problem},
-            ),
-        ]
-        | None
-    ) = None
-    model: Annotated[str, Meta(description="Model.", extra={"unset": _INHERITED})] | None = None
-    provider: (
-        Annotated[
-            Provider,
-            Meta(description="Whose dialect the endpoint speaks.", extra={"unset": _INHERITED}),
-        ]
-        | None
-    ) = None
-    api_key_env: (
-        Annotated[
-            str,
-            Meta(
-                description="Environment variable that holds the key.",
-                extra={"unset": _INHERITED, "check": name_problem},
-            ),
-        ]
-        | None
-    ) = None
-    max_in_flight: (
-        Annotated[
-            int, Meta(description="Calls at once, at most.", ge=1, extra={"unset": _INHERITED})
-        ]
-        | None
-    ) = None
-    requests_per_minute: (
-        Annotated[
-            float,
-            Meta(
-                description="Quota of requests a minute.",
-                gt=0,
-                extra={"flag": "--rpm", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
-    tokens_per_minute: (
-        Annotated[
-            float,
-            Meta(
-                description="Quota of tokens a minute.",
-                gt=0,
-                extra={"flag": "--tpm", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
-    timeout_s: (
-        Annotated[
-            float,
-            Meta(
-                description="Seconds that one attempt may take.",
-                gt=0,
-                extra={"flag": "--timeout", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
-    retry_budget_s: (
-        Annotated[
-            float,
-            Meta(
-                description="Seconds from a call's first failure to its last retry.",
-                ge=0,
-                extra={"flag": "--retry-budget", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
-    temperature: (
-        Annotated[
-            float, Meta(description="Sampling temperature.", ge=0, extra={"unset": _INHERITED})
-        ]
-        | None
-    ) = None
-    max_tokens: (
-        Annotated[
-            int,
-            Meta(
-                description="Tokens of one answer, at most.",
-                ge=1,
-                extra={"flag": "--max-output-tokens", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
-    reasoning_effort: (
-        Annotated[
-            ReasoningEffort,
-            Meta(description="How hard a reasoning model thinks.", extra={"unset": _INHERITED}),
-        ]
-        | None
-    ) = None
-    usd_per_million_in: (
-        Annotated[
-            float,
-            Meta(
-                description="Price of a million tokens in, in US dollars.",
-                ge=0,
-                extra={"flag": "--usd-in", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
-    usd_per_million_out: (
-        Annotated[
-            float,
-            Meta(
-                description="Price of a million tokens out, in US dollars.",
-                ge=0,
-                extra={"flag": "--usd-out", "unset": _INHERITED},
-            ),
-        ]
-        | None
-    ) = None
+    own_unset: ClassVar[Mapping[str, str]] = {"": "the simulator's"}
+
+    base_url: BaseUrl | None = None
+    model: Annotated[str, Meta(description="Model of the role.")] | None = None
+    provider: ProviderName | None = None
+    api_key_env: ApiKeyEnv | None = None
+    max_in_flight: MaxInFlight | None = None
+    requests_per_minute: RequestsPerMinute | None = None
+    tokens_per_minute: TokensPerMinute | None = None
+    timeout_s: TimeoutS | None = None
+    retry_budget_s: RetryBudgetS | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxOutputTokens | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    usd_per_million_in: UsdIn | None = None
+    usd_per_million_out: UsdOut | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,39 +84,30 @@ class UserEndpoint(RoleEndpoint, frozen=True, kw_only=True):
     """Of the simulated user."""
 
     flag_prefix: ClassVar[str] = "user"
+    own_flags: ClassVar[Mapping[str, str]] = {"base_url": "--user-url"}
 
 
 class ToolEndpoint(RoleEndpoint, frozen=True, kw_only=True):
     """Of the simulated tools."""
 
     flag_prefix: ClassVar[str] = "tool"
+    own_flags: ClassVar[Mapping[str, str]] = {"base_url": "--tool-url"}
 
 
 class JudgeEndpoint(RoleEndpoint, frozen=True, kw_only=True):
     """Of the judge."""
 
     flag_prefix: ClassVar[str] = "judge"
+    own_flags: ClassVar[Mapping[str, str]] = {"base_url": "--judge-url"}
 
 
 class PolicyEndpoint(Settings, frozen=True, kw_only=True):
     """The policy, where it is not the embedded engine's."""
 
     flag_prefix: ClassVar[str] = "policy"
+    own_flags: ClassVar[Mapping[str, str]] = {"base_url": "--policy-url"}
 
-    base_url: (
-        Annotated[
-            str,
-            Meta(
-                description="OpenAI-compatible endpoint of the policy.",
-                extra={
-                    "flag": "--url",
-                    "unset": "OPENAI_BASE_URL, if a model is named",
-                    "check": url_problem,
-                },
-            ),
-        ]
-        | None
-    ) = None
+    base_url: BaseUrl | None = None
     model: (
         Annotated[
             str,
@@ -228,14 +118,8 @@ class PolicyEndpoint(Settings, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    provider: Annotated[Provider, Meta(description="Whose dialect the endpoint speaks.")] = "openai"
-    api_key_env: Annotated[
-        str,
-        Meta(
-            description="Environment variable that holds its key; empty: no key is sent.",
-            extra={"check": name_problem},
-        ),
-    ] = "OPENAI_API_KEY"
+    provider: ProviderName = "openai"
+    api_key_env: ApiKeyEnv = "OPENAI_API_KEY"
     calls: Annotated[
         CallStyle,
         Meta(
@@ -254,74 +138,15 @@ class PolicyEndpoint(Settings, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    max_in_flight: Annotated[int, Meta(description="Calls at once, at most.", ge=1)] = 256
-    requests_per_minute: (
-        Annotated[
-            float,
-            Meta(
-                description="Quota of requests a minute.",
-                gt=0,
-                extra={"flag": "--rpm", "unset": "learnt from the endpoint's headers, else none"},
-            ),
-        ]
-        | None
-    ) = None
-    tokens_per_minute: (
-        Annotated[
-            float,
-            Meta(
-                description="Quota of tokens a minute.",
-                gt=0,
-                extra={"flag": "--tpm", "unset": "learnt from the endpoint's headers, else none"},
-            ),
-        ]
-        | None
-    ) = None
-    timeout_s: Annotated[
-        float,
-        Meta(description="Seconds that one attempt may take.", gt=0, extra={"flag": "--timeout"}),
-    ] = 300.0
-    retry_budget_s: Annotated[
-        float,
-        Meta(
-            description="Seconds from a call's first failure to its last retry.",
-            ge=0,
-            extra={"flag": "--retry-budget"},
-        ),
-    ] = 120.0
-    temperature: (
-        Annotated[float, Meta(description="Sampling temperature.", ge=0, extra={"unset": _OWN})]
-        | None
-    ) = None
-    reasoning_effort: (
-        Annotated[
-            ReasoningEffort,
-            Meta(description="How hard a reasoning model thinks.", extra={"unset": _OWN}),
-        ]
-        | None
-    ) = None
-    usd_per_million_in: (
-        Annotated[
-            float,
-            Meta(
-                description="Price of a million tokens in, in US dollars.",
-                ge=0,
-                extra={"flag": "--usd-in", "unset": "that of the price library, if it knows it"},
-            ),
-        ]
-        | None
-    ) = None
-    usd_per_million_out: (
-        Annotated[
-            float,
-            Meta(
-                description="Price of a million tokens out, in US dollars.",
-                ge=0,
-                extra={"flag": "--usd-out", "unset": "that of the price library, if it knows it"},
-            ),
-        ]
-        | None
-    ) = None
+    max_in_flight: MaxInFlight = 256
+    requests_per_minute: RequestsPerMinute | None = None
+    tokens_per_minute: TokensPerMinute | None = None
+    timeout_s: TimeoutS = 300.0
+    retry_budget_s: RetryBudgetS = 120.0
+    temperature: Temperature | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    usd_per_million_in: UsdIn | None = None
+    usd_per_million_out: UsdOut | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

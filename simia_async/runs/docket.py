@@ -8,7 +8,7 @@ from simia_store import Reader, TrajectoryRecord
 
 from simia_async.config import JudgeConfig
 from simia_async.environments import Environment, Task, load_environment
-from simia_async.errors import UsageError
+from simia_async.errors import StoreError, UsageError
 from simia_async.judging import Rubric, check_judgeable, load_rubric
 from simia_async.runs.stored_cases import is_judgeable
 
@@ -42,6 +42,9 @@ def read_docket(config: JudgeConfig, path: Path) -> Docket:
             f"{path}: holds no conversation of a policy that came to an end; expected a run of "
             "simia rollout, train rl or eval"
         )
+    lacking = next((case for case in cases if case.task_id not in tasks), None)
+    if lacking is not None:
+        raise StoreError(f"{path}: damaged: task {lacking.task_id!r} of {lacking.id} is missing")
     tasks = {case.task_id: tasks[case.task_id] for case in cases}
     check_judgeable(rubric, tasks.values())
     environment = load_environment(run.config["environment"])
