@@ -5,16 +5,15 @@ Run a stack as `python STACK.py URL CONVERSATIONS TURNS [MORE]`: prints one line
 """
 
 import json
-import statistics
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
 
 from simia_async.environments import Scenario, Task, load_environment
-from simia_async.messages import Message, ToolCall
+from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
 from simia_async.simulation.replies import Judgement, ToolReply, UserReply
 
@@ -22,7 +21,8 @@ ENVIRONMENT = load_environment("airline")
 """A policy of 2 kB and tools of 11 kB, as long as real ones are."""
 _TOOLS = msgspec.Raw(msgspec.json.encode(ENVIRONMENT.tools))
 _JSON_MODE = {"type": "json_object"}
-_SHARES = (50, 90, 99, 100)
+SHARES = (50, 90, 99, 100)
+"""Per cent of the conversations."""
 
 Body = dict[str, Any]
 
@@ -100,7 +100,10 @@ def _play(task: Task) -> Generator[Body, Any, None]:
 
 
 def _message_of(spoken: Any) -> Message:
-    calls = [ToolCall.of(c.id, c.function.name, c.function.arguments) for c in spoken.tool_calls or ()]
+    calls = [
+        ToolCall(call.id, FunctionCall(call.function.name, call.function.arguments))
+        for call in spoken.tool_calls or ()
+    ]
     return Message("assistant", spoken.content, calls or None)
 
 
@@ -143,6 +146,10 @@ class Job:
         """One a conversation."""
         return [task_of(number, self.turns) for number in range(self.conversations)]
 
+    def report(self, result: dict[str, float], **more: float) -> None:
+        """Print the result."""
+        print(json.dumps({**result, **more}))
+
 
 class Stopwatch:
     """CPU and wall time of this process, all its threads included, and when conversations end."""
@@ -152,20 +159,14 @@ class Stopwatch:
         self._ends: list[float] = []
 
     def ended(self, count: int = 1) -> None:
-        """So many conversations have."""
+        """So many conversations have, just now."""
         self._ends += [time.perf_counter() - self._wall] * count
 
-    def report(self, job: Job, **more: float) -> None:
-        """Print the result."""
+    def result(self, job: Job) -> dict[str, float]:
+        """Times so far; `ended_<n>` is when n per cent of the conversations had ended."""
         cpu_s, wall_s = time.process_time() - self._cpu, time.perf_counter() - self._wall
         if len(self._ends) != job.conversations:
             raise SystemExit(f"{len(self._ends)} of {job.conversations} conversations ended")
         turns = job.conversations * turns_stored(job.turns)
-        result = {"turns": turns, "cpu_s": cpu_s, "wall_s": wall_s, **_shares(self._ends), **more}
-        print(json.dumps(result))
-
-
-def _shares(ends: list[float]) -> dict[str, float]:
-    """When so many per cent of the conversations had ended, by `ended_<per cent>`."""
-    ends = sorted(ends)
-    return {f"ended_{share}": ends[-(-len(ends) * share // 100) - 1] for share in _SHARES}
+        ends = {f"ended_{n}": self._ends[-(-len(self._ends) * n // 100) - 1] for n in SHARES}
+        return {"turns": turns, "cpu_s": cpu_s, "wall_s": wall_s, **ends}

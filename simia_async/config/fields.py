@@ -51,13 +51,13 @@ class Field(msgspec.Struct, frozen=True):
     """One setting, as its Struct declares it."""
 
     name: str
+    owner: "type[Settings]"
+    """The Struct that has it."""
     type: Any
     """Without None."""
     default: Any
     optional: bool
     meta: msgspec.Meta
-    owner: type[Settings] = Settings
-    """The Struct that has it."""
 
     @property
     def _extra(self) -> dict[str, Any]:
@@ -71,8 +71,9 @@ class Field(msgspec.Struct, frozen=True):
     @property
     def flag(self) -> str:
         """Its flag on the command line."""
-        if self.name in self.owner.own_flags:
-            return self.owner.own_flags[self.name]
+        own: str | None = self.owner.own_flags.get(self.name)
+        if own is not None:
+            return own
         flag = str(self._extra.get("flag", "--" + self.name.replace("_", "-")))
         prefix = self.owner.flag_prefix
         return f"--{prefix}-{flag.removeprefix('--')}" if prefix else flag
@@ -81,7 +82,7 @@ class Field(msgspec.Struct, frozen=True):
     def unset(self) -> str:
         """What None means."""
         own, declared = self.owner.own_unset, self._extra.get("unset", "none")
-        return own.get(self.name) or own.get("") or str(declared)
+        return str(own.get(self.name) or own.get("") or declared)
 
     @property
     def default_words(self) -> str:
@@ -223,4 +224,4 @@ def _field(name: str, hint: Any, default: Any, owner: type[Settings]) -> Field |
     if get_origin(hint) is not Annotated:
         return None
     bare, meta = get_args(hint)
-    return Field(name, bare, default, optional, meta, owner)
+    return Field(name, owner, bare, default, optional, meta)

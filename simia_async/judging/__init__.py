@@ -5,6 +5,7 @@ from simia_async.judging.checks import check_case, check_exactly
 from simia_async.judging.judge import Judge
 from simia_async.judging.rubric import Rubric, check_judgeable
 from simia_async.judging.rubric_file import load_rubric
+from simia_async.judging.wanted import wanted_state
 
 __all__ = [
     "Case",
@@ -16,4 +17,5 @@ __all__ = [
     "check_exactly",
     "check_judgeable",
     "load_rubric",
+    "wanted_state",
 ]

@@ -25,7 +25,8 @@ class Case(msgspec.Struct, frozen=True):
     """What was said, without the system message and without what the agent only thought."""
     made: Sequence[MadeCall]
     initial_state: dict[str, Any]
-    final_state: dict[str, Any]
+    final_state: dict[str, Any] | None
+    """None where nobody kept it."""
     wanted_state: dict[str, Any] | None
     """The whole state that the task's check wants; None where it wants none."""
     changes: Sequence[dict[str, Any]]
@@ -40,6 +41,6 @@ class Verdict(msgspec.Struct, frozen=True):
     reward: float
     reason: str
     solved: bool | None
-    """Whether the task's exact check holds; None where it has none."""
+    """Whether the task's exact check holds; None where it has none, or it cannot be told."""
     detail: dict[str, Any] = {}
     """Criteria, checks, votes and their agreement."""

@@ -10,13 +10,15 @@ from simia_async.messages import Message, visible_text
 
 
 def check_case(case: Case) -> dict[str, bool] | None:
-    """The check of a case by criterion; None where its task has none."""
+    """The check of a case by criterion; None where its task has none, or one that needs a state
+    which nobody kept.
+    """
     check = case.task.check
-    if check is None:
+    if check is None or (case.wanted_state is not None and case.final_state is None):
         return None
     return check_exactly(
         check,
-        case.final_state,
+        case.final_state or {},
         case.history,
         case.made,
         wanted=case.wanted_state,

@@ -97,7 +97,9 @@ class Judge:
         }
         if self.rubric.instructions:
             task["instructions"] = self.rubric.instructions
-        final = case.final_state if _is_small(case.final_state) else None
+        final = case.final_state
+        if final is not None and not _is_small(final):
+            final = None
         return {
             "environment": asker.named("judge", policy=True),
             "tools": asker.tools,

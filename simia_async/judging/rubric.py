@@ -1,6 +1,6 @@
 """A rubric: what a judge looks at, and how that makes a reward. A TOML file may hold one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import msgspec
@@ -40,8 +40,18 @@ class Rubric(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.combine == "check" or (self.combine == "gate" and not all(checks.values()))
 
 
-def check_judgeable(rubric: Rubric, tasks: Iterable[Task]) -> None:
-    """Raise `UsageError` for a task that the rubric cannot judge."""
+def check_judgeable(rubric: Rubric, tasks: Collection[Task], *, keeps_state: bool = True) -> None:
+    """Raise `UsageError` for a task that the rubric cannot judge, as in a world without state one
+    that is checked by it.
+    """
+    if rubric.combine != "judge" and not keeps_state:
+        by_state = next((t for t in tasks if t.check and t.check.final_state is not None), None)
+        if by_state is not None:
+            raise UsageError(
+                f"task {by_state.id!r} is checked by its final state, which a transcript world "
+                "does not keep, and the rubric counts by checks "
+                f'(`combine = "{rubric.combine}"`): play a grounded world, or combine by "judge"'
+            )
     if rubric.asks_llm:
         return
     bare = next((task for task in tasks if task.check is None), None)

@@ -30,7 +30,7 @@ from simia_store import (
 
 from simia_async.environments import Environment, Task
 from simia_async.errors import EndpointError, RenderError
-from simia_async.judging import Case, Judge, MadeCall, Verdict, check_case
+from simia_async.judging import Case, Judge, MadeCall, Verdict, check_case, wanted_state
 from simia_async.messages import Message, ToolCall, visible_text
 from simia_async.rollouts.gate import Gate
 from simia_async.rollouts.stop_reason import UNJUDGED, StopReason
@@ -327,17 +327,13 @@ class Conversation:
 
     def _case(self) -> Case:
         finished = self._stop is not None and self._stop.reason is StopReason.USER_DONE
-        check, initial = self._task.check, self._facts.snapshot
-        wanted = None
-        if check is not None and check.final_state is not None:
-            wanted = self._environment.state_with(check.final_state)
         return Case(
             task=self._task,
             history=self._seen_by_user,
             made=self._made,
-            initial_state=initial,
-            final_state=self._world.state if self._world.state is not None else initial,
-            wanted_state=wanted,
+            initial_state=self._facts.snapshot,
+            final_state=self._world.state,
+            wanted_state=wanted_state(self._environment, self._task, self._world.facts),
             changes=self._changes,
             finished=finished,
         )

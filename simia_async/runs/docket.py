@@ -46,7 +46,7 @@ def read_docket(config: JudgeConfig, path: Path) -> Docket:
     if lacking is not None:
         raise StoreError(f"{path}: damaged: task {lacking.task_id!r} of {lacking.id} is missing")
     tasks = {case.task_id: tasks[case.task_id] for case in cases}
-    check_judgeable(rubric, tasks.values())
-    environment = load_environment(run.config["environment"])
     grounded = run.config.get("world", "grounded") == "grounded"
+    check_judgeable(rubric, tasks.values(), keeps_state=grounded)
+    environment = load_environment(run.config["environment"])
     return Docket(environment, tasks, cases, grounded, rubric)

@@ -117,8 +117,8 @@ async def _play_all(
         # Scores of fewer tasks could not be compared with the others.
         raise BudgetSpent(
             f"the budget is spent after {played} of {len(tasks)} conversations with "
-            f"{policy_name(setting.policy.version)}; raise --max-cost-usd or --max-total-tokens, or "
-            "lower --tasks"
+            f"{policy_name(setting.policy.version)}; raise --max-cost-usd or --max-total-tokens, "
+            "or lower --tasks"
         )
     return outcomes
 

@@ -83,7 +83,7 @@ def read_plot(
     if config.votes is not None:
         rubric = msgspec.structs.replace(rubric, votes=config.votes)
     chosen = list(tasks) if tasks is not None else _tasks(config, environment)
-    check_judgeable(rubric, chosen)
+    check_judgeable(rubric, chosen, keeps_state=config.world == "grounded")
     return Plot(environment, chosen, rubric)
 
 

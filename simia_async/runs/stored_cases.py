@@ -8,12 +8,12 @@ import msgspec
 from simia_store import CallRecord, FactRecord, Reader, TrajectoryRecord, TurnRecord
 
 from simia_async.environments import Environment, Task
-from simia_async.judging import Case, MadeCall
+from simia_async.judging import Case, MadeCall, wanted_state
 from simia_async.messages import Message, ToolCall
 from simia_async.rollouts.conversation import without_thoughts
 from simia_async.rollouts.stop_reason import UNJUDGED, StopReason
 from simia_async.simulation import arguments_of
-from simia_async.simulation.grounding import GroundedWorld, SharedFacts
+from simia_async.simulation.grounding import GroundedWorld, SharedFacts, TranscriptWorld
 
 
 def is_judgeable(trajectory: TrajectoryRecord) -> bool:
@@ -37,18 +37,16 @@ def case_of(
     turns = reader.turns(trajectory.id)
     messages = [msgspec.convert(turn.message, Message) for turn in turns]
     initial = environment.state_with(task.initial_state)
-    wanted = None
-    if task.check is not None and task.check.final_state is not None:
-        wanted = environment.state_with(task.check.final_state)
+    world: GroundedWorld | TranscriptWorld = TranscriptWorld()
+    if grounded:
+        world = _world(reader, trajectory, turns, environment, initial)
     return Case(
         task=task,
         history=[without_thoughts(message) for message in messages],
         made=_made(turns, messages),
         initial_state=initial,
-        final_state=_final_state(reader, trajectory, turns, environment, initial)
-        if grounded
-        else initial,
-        wanted_state=wanted,
+        final_state=world.state,
+        wanted_state=wanted_state(environment, task, world.facts),
         changes=[op for turn in turns for op in turn.ops],
         finished=StopReason.USER_DONE in (trajectory.stop_reason, *(turn.ends for turn in turns)),
     )
@@ -67,19 +65,19 @@ def _made(turns: Sequence[TurnRecord], messages: Sequence[Message]) -> list[Made
     return made
 
 
-def _final_state(
+def _world(
     reader: Reader,
     trajectory: TrajectoryRecord,
     turns: list[TurnRecord],
     environment: Environment,
     initial: dict[str, Any],
-) -> dict[str, Any]:
+) -> GroundedWorld:
     shared = SharedFacts(trajectory.group_id, initial, _read_only)
     if trajectory.group_id is not None:
         shared.restore(reader.facts(group_id=trajectory.group_id))
     world = GroundedWorld(environment, shared, trajectory.id)
     world.restore(turns, reader.facts(trajectory_id=trajectory.id))
-    return world.state
+    return world
 
 
 async def _read_only(*_: FactRecord | CallRecord) -> NoReturn:

@@ -36,15 +36,15 @@ WORDS: dict[SimulatorRole, str] = {
     ),
     "tool": (
         "You play the tools of a support system. <history> ends with the agent's tool call; "
-        "<tools> declares the tools and <state> is the part of the true state of the world that "
-        "the call touches; `_omitted` there counts what is not shown. Answer as the real API would, "
-        "in keeping with the state and with all earlier observations. A look-up changes nothing: "
-        "where it needs what the state does not hold, make it up, and let `ops` add it to the "
-        "state, at a path that is not there yet. Any other call changes what it is for, and "
-        "nothing else. An error changes nothing. A `reference` in <task> shows how such calls were "
-        "once answered. Answer with JSON: "
-        '{"observation": what the call returns, "is_error": true or false, "ops": the JSON Patch '
-        "(RFC 6902) that the call makes to <state>, empty for a look-up of what is there}."
+        "<tools> declares the tools and <state> is the part of the true state of the world "
+        "that the call touches; `_omitted` there counts what is not shown. Answer as the real "
+        "API would, in keeping with the state and with all earlier observations. A look-up "
+        "changes nothing: where it needs what the state does not hold, make it up, and let "
+        "`ops` add it to the state, at a path that is not there yet. Any other call changes "
+        "what it is for, and nothing else. An error changes nothing. A `reference` in <task> "
+        'shows how such calls were once answered. Answer with JSON: {"observation": what the '
+        'call returns, "is_error": true or false, "ops": the JSON Patch (RFC 6902) that the '
+        "call makes to <state>, empty for a look-up of what is there}."
     ),
     "joint": (
         "You play the world of a support agent: its user, and its tools. <task> holds the "

@@ -8,6 +8,7 @@ a branch of its own. A `TranscriptWorld` keeps nothing, as in the paper.
 
 from simia_async.environments.tool_effects import ToolError, ToolFunction
 from simia_async.simulation.grounding.contradictions import contradictions
+from simia_async.simulation.grounding.entities import is_told
 from simia_async.simulation.grounding.observation import Ask, Observation, ReadReply
 from simia_async.simulation.grounding.shared import SharedFacts
 from simia_async.simulation.grounding.slices import state_slice
@@ -24,5 +25,6 @@ __all__ = [
     "ToolFunction",
     "TranscriptWorld",
     "contradictions",
+    "is_told",
     "state_slice",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 from jsonpointer import JsonPointer
 
 from simia_async.environments.tool_effects import Parts, ToolEffect, argument_of
-from simia_async.simulation.grounding.observation import State
+from simia_async.simulation.grounding.observation import Op, State
 
 MISSING = object()
 """What lies where nothing is; null is something."""
@@ -30,6 +30,11 @@ def at(state: Any, parts: Parts) -> Any:
         else:
             return MISSING
     return state
+
+
+def is_told(state: Any, op: Op) -> bool:
+    """Whether there is something already where an operation would put its value."""
+    return at(state, tuple(JsonPointer(op["path"]).parts)) is not MISSING
 
 
 def pointer(parts: Parts) -> str:

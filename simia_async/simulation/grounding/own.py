@@ -20,6 +20,8 @@ class OwnWorld:
         self, environment: Environment, state: State, known: dict[str, FactRecord], facts: int
     ) -> None:
         self.state = state
+        self.learnt: list[FactRecord] = []
+        """Its own facts, in order."""
         self.known = known
         """Answers that still hold, by call."""
         self.facts = facts
@@ -33,6 +35,7 @@ class OwnWorld:
     def learn(self, fact: FactRecord, state: State) -> None:
         """Keep the answer to a look-up, and the state with what it told."""
         self.known[fact.call] = fact
+        self.learnt.append(fact)
         self.state = state
 
     def change(self, ops: list[Op], state: State) -> None:

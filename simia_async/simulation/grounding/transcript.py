@@ -12,6 +12,7 @@ class TranscriptWorld:
     """Keeps nothing, and so contradicts itself whenever the LLM does."""
 
     state = None
+    facts: tuple[FactRecord, ...] = ()
 
     async def answer(
         self,

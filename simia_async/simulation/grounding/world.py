@@ -45,6 +45,13 @@ class GroundedWorld:
         """The true state of the world now; it is replaced, never changed."""
         return self._shared.state if self._own is None else self._own.state
 
+    @property
+    def facts(self) -> list[FactRecord]:
+        """What the state holds because it was told: the group's facts, then this rollout's."""
+        if self._own is None:
+            return self._shared.facts
+        return self._shared.facts[: self._own.facts] + self._own.learnt
+
     async def answer(self, call: ToolCall, ask: Ask, ledger: list[CallRecord]) -> Observation:
         """What `call`, whose arguments are fit, returned.
 
