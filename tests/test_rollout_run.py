@@ -43,7 +43,7 @@ async def test_each_group_comes_when_all_of_it_has_ended(tmp_path: Path) -> None
 
 
 async def test_leaving_the_loop_ends_the_run_and_the_same_call_goes_on(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {"policy": AGENT, "tasks": 30, "group_size": 2, "concurrency": 2}
+    settings: dict[str, Any] = {"policy": AGENT, "tasks": 12, "group_size": 2, "concurrency": 2}
     path = tmp_path / "r.db"
     async with aclosing(simia_async.rollout(run=path, **settings)) as groups:
         first = await anext(groups)
@@ -57,7 +57,7 @@ async def test_leaving_the_loop_ends_the_run_and_the_same_call_goes_on(tmp_path:
     rest = [group async for group in simia_async.rollout(run=path, **settings)]
     assert first.id not in {group.id for group in rest}
     with Reader(path) as reader:
-        assert len(list(reader.trajectories(status=TrajectoryStatus.SCORED))) == 60
+        assert len(list(reader.trajectories(status=TrajectoryStatus.SCORED))) == 24
         assert {number: reader.turns(number) for number in done} == before
 
 

@@ -62,8 +62,9 @@ class ChatVoice:
         if sampling.max_tokens is not None:
             self._parameters["max_tokens"] = sampling.max_tokens
 
-    def remember(self, turns: Sequence[TurnRecord]) -> None:
+    def remember(self, turns: Sequence[TurnRecord], tokens: int) -> None:
         """Take up the messages as they were."""
+        self._tokens = tokens
         self._seen = last_spoken(turns)
         self._append(msgspec.convert(turn.message, Message) for turn in turns[: self._seen])
 

@@ -73,6 +73,8 @@ class Seat(msgspec.Struct, frozen=True):
     """Its record, where it goes on."""
     turns: Sequence[TurnRecord] = ()
     """The turns it has already had."""
+    tokens: int = 0
+    """Of prompt and reply at the policy's last one, as its endpoint counted them."""
     own_facts: Sequence[FactRecord] = ()
 
 
@@ -297,7 +299,7 @@ class Conversation:
             if turn.role == "assistant" and turn.is_error:
                 problem = self._setting.policy.problem_of(message.content or "")
             self._phase = self._count(turn, message, problem)
-        self._voice.remember(seat.turns)
+        self._voice.remember(seat.turns, seat.tokens)
         self._world.restore(list(seat.turns), list(seat.own_facts))
 
     # --- the end

@@ -21,6 +21,8 @@ class Member(msgspec.Struct, frozen=True):
 
     record: TrajectoryRecord
     turns: Sequence[TurnRecord] = ()
+    tokens: int = 0
+    """Of prompt and reply at the policy's last turn, as its endpoint counted them."""
     facts: Sequence[FactRecord] = ()
     is_done: bool = False
 
@@ -68,8 +70,7 @@ async def run_group(
     )
     facts = facts_of(plan.id, plan.task, setting)
     facts.restore(plan.facts)
-    if plan.record is None:
-        await setting.store.append(group)
+    is_written = anyio.Event()
     outcomes: list[Outcome] = []
     rewards: dict[int, float | None] = {
         number: member.record.reward for number, member in plan.members.items() if member.is_done
@@ -83,6 +84,8 @@ async def run_group(
             waiting -= 1
             if not waiting:
                 placed()
+            # Room first, so that the next group need not wait for this one's commit.
+            await is_written.wait()
             outcome = await run_rollout(setting, _seat(plan, number, facts, seed))
         rewards[number] = outcome.reward
         outcomes.append(outcome)
@@ -92,6 +95,9 @@ async def run_group(
         async with anyio.create_task_group() as members:
             for number in left:
                 members.start_soon(play, number, plan.seed + number - plan.trajectory_ids().start)
+            if plan.record is None:
+                await setting.store.append(group)
+            is_written.set()
     finally:
         placed()
     in_order = [rewards[number] for number in plan.trajectory_ids()]
@@ -109,7 +115,16 @@ def _seat(plan: GroupPlan, number: int, facts: SharedFacts, seed: int) -> Seat:
     member = plan.members.get(number)
     if member is None:
         return Seat(number, plan.task, facts, seed)
-    return Seat(number, plan.task, facts, seed, member.record, member.turns, member.facts)
+    return Seat(
+        number,
+        plan.task,
+        facts,
+        seed,
+        member.record,
+        member.turns,
+        member.tokens,
+        member.facts,
+    )
 
 
 def check_some_reward(outcomes: list[Outcome], whose: str) -> None:

@@ -58,7 +58,7 @@ class TokenVoice:
         self._ids: list[int] = []
         """Token ids of those."""
 
-    def remember(self, turns: Sequence[TurnRecord]) -> None:
+    def remember(self, turns: Sequence[TurnRecord], tokens: int) -> None:  # noqa: ARG002 (counted)
         """Take up the ids as they were."""
         self._seen = last_spoken(turns)
         for turn in turns[: self._seen]:

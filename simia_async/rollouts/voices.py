@@ -55,8 +55,10 @@ class Voice(Protocol):
         Raises `ContextFull`, `EndpointError` or `RenderError`.
         """
 
-    def remember(self, turns: Sequence[TurnRecord]) -> None:
-        """Take up a conversation that was cut off."""
+    def remember(self, turns: Sequence[TurnRecord], tokens: int) -> None:
+        """Take up a conversation that was cut off; `tokens` are those of prompt and reply at its
+        last turn of the policy, as the endpoint counted them.
+        """
 
 
 class Policy(Protocol):

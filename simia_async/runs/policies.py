@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from simia_async.clients import ChatClient, Spending
-from simia_async.config import SCRIPTED_AGENT, Endpoint, PlayConfig, RolloutConfig
+import msgspec
+
+from simia_async.clients import ChatClient
+from simia_async.config import SCRIPTED, SCRIPTED_AGENT, Endpoint, PlayConfig, RolloutConfig
 from simia_async.errors import ConfigError, EndpointRefused
 from simia_async.models import check_adapter, model_directory, policy_name
 from simia_async.rendering.call_styles import HERMES, LLAMA3, CallStyle
@@ -85,17 +87,18 @@ class PolicyEngine:
 
 @asynccontextmanager
 async def connect_policy(
-    config: RolloutConfig, spending: Spending, report: Report
+    config: RolloutConfig, simulator: ChatClient, report: Report
 ) -> AsyncIterator[ChatPolicy | TokenPolicy]:
-    """The policy that a run of rollouts plays with.
+    """The policy that a run of rollouts plays with. What it costs is charged as the simulator's.
 
     Raises `UsageError`, or `EndpointError` if its endpoint would not answer.
     """
     named = config.policy
     sampling = Sampling(config.max_turns, named.temperature, config.max_tokens, config.context)
+    spending = simulator.spending
     if named.model == SCRIPTED_AGENT and not named.base_url:
         async with (
-            connect_embedded(named.as_unplaced(), SCRIPTED_AGENT, report) as endpoint,
+            _scripted_agent(named.as_unplaced(), simulator.endpoint, report) as endpoint,
             ChatClient.connect(endpoint, spending=spending) as client,
         ):
             yield ChatPolicy(client, sampling)
@@ -112,6 +115,21 @@ async def connect_policy(
     else:
         async with _embedded_engine(config, report) as policy:
             yield policy
+
+
+@asynccontextmanager
+async def _scripted_agent(
+    endpoint: Endpoint, simulator: Endpoint, report: Report
+) -> AsyncIterator[Endpoint]:
+    """Where the scripted agent is: the embedded simulator's server plays it too."""
+    if simulator.model == SCRIPTED:
+        url, backoff_s = simulator.base_url, simulator.max_backoff_s
+        yield msgspec.structs.replace(
+            endpoint, base_url=url, model=SCRIPTED_AGENT, api_key_env="", max_backoff_s=backoff_s
+        )
+        return
+    async with connect_embedded(endpoint, SCRIPTED_AGENT, report) as embedded:
+        yield embedded
 
 
 def _renderer_of(config: RolloutConfig) -> Renderer | None:

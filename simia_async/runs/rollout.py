@@ -118,7 +118,7 @@ async def run_rollouts(
         # First, so that a wrong key or host leaves no run behind.
         connect_simulator(config.simulator, config.budget, report) as simulator,
         connect_roles(simulator, {**own, "judge": config.judge_endpoint}, config.budget) as roles,
-        connect_policy(config, simulator.spending, report) as policy,
+        connect_policy(config, simulator, report) as policy,
         record_run(path, "rollout", config, may_continue=True, commands=commands) as store,
     ):
         clients = {**roles, "simulator": simulator, "policy": policy.client}

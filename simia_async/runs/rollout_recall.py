@@ -34,18 +34,21 @@ class Recalled(msgspec.Struct, frozen=True):
 
 
 def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
-    """Read what the run at `path` holds. Group n plays the n-th task."""
+    """Read what the run at `path` holds. Group n plays the n-th task; those beyond are left out."""
     recalled = Recalled({}, {}, [], [])
     with Reader(path) as reader:
         sessions = reader.sessions()
         was_killed = len(sessions) > 1 and sessions[-2].ended_at is None
+        tokens = _policy_tokens(reader)
         for group in list(reader.all(GroupRecord)):
+            if group.id > len(tasks):
+                continue
             if len(group.rewards) == size and not _has_failed(reader, group):
                 recalled.done[group.id] = group
                 recalled.finished.extend(reader.trajectories(group_id=group.id))
                 continue
             members = {
-                record.id: _member(reader, record)
+                record.id: _member(reader, record, tokens.get(record.id, 0))
                 for record in list(reader.trajectories(group_id=group.id))
             }
             recalled.finished.extend(m.record for m in members.values() if m.is_done)
@@ -88,11 +91,20 @@ def next_role(turns: Sequence[TurnRecord]) -> str:
     return "user" if last.role == "assistant" and not last.is_error else "policy"
 
 
-def _member(reader: Reader, record: TrajectoryRecord) -> Member:
+def _policy_tokens(reader: Reader) -> dict[int | None, int]:
+    """Those of prompt and reply at every conversation's last turn of the policy."""
+    return {
+        call.trajectory_id: call.tokens_in + call.tokens_out
+        for call in reader.calls()
+        if call.role == "policy" and call.status == "ok"
+    }
+
+
+def _member(reader: Reader, record: TrajectoryRecord, tokens: int) -> Member:
     if not _goes_on(record):
         return Member(record, is_done=True)
     turns = reader.turns(record.id)
-    return Member(record, turns, reader.facts(trajectory_id=record.id))
+    return Member(record, turns, tokens, reader.facts(trajectory_id=record.id))
 
 
 def _has_failed(reader: Reader, group: GroupRecord) -> bool:
