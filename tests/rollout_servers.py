@@ -15,16 +15,21 @@ import msgspec
 from aiohttp import web
 from simia_store import CallRecord, CommandRecord, Reader, TurnRecord, send_command, wait_for_answer
 
+from simia_async.builtin.mini_retail import MINI_RETAIL
 from simia_async.builtin.server.answering import reply_to
 from simia_async.builtin.server.completions import Reply, whole
 from simia_async.builtin.server.conduct import Conduct
 from simia_async.builtin.server.protocol import ChatRequest
+from simia_async.builtin.templates import TEMPLATES, draw_task
 from simia_async.config import SCRIPTED_AGENT, Endpoint, RolloutConfig
 from simia_async.config.roles import PolicyEndpoint
 from simia_async.runs.rollout import run_rollouts
 from simia_async.runs.rollout_tally import RolloutResult
 from simia_async.simulation.prompts import read_sections
 from tests.conftest import serve
+
+CANCELLING = draw_task(MINI_RETAIL, TEMPLATES[5], 1, "train")
+"""An order is to be cancelled: the agent looks it up, and then calls what the simulator answers."""
 
 Saying = str | Reply | web.Response | None
 Say = Callable[[ChatRequest], Saying | Awaitable[Saying]]

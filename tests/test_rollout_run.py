@@ -4,6 +4,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 from simia_store import Reader, RunStatus, TrajectoryStatus
@@ -182,3 +183,15 @@ def test_what_is_no_run_of_rollouts_cannot_be_resumed(tmp_path: Path) -> None:
     missing = simia("rollout", "--resume", tmp_path / "none.db")
     assert missing.exit_code == 2
     assert not (tmp_path / "none.db").exists()
+
+
+async def test_a_slow_reader_slows_the_run_down(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    settings: dict[str, Any] = {"policy": AGENT, "tasks": 200, "group_size": 1}
+    async with aclosing(simia_async.rollout(run=path, **settings)) as groups:
+        await anext(groups)
+        await anyio.sleep(1.5)
+        with Reader(path) as reader:
+            ended = sum(o.count for o in reader.outcomes())
+    # What the stream holds, what waits to be told, and what is under way.
+    assert ended < 200

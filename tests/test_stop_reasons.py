@@ -7,13 +7,12 @@ import msgspec
 import pytest
 from simia_store import CANCEL, CommandStatus, Reader, RunStatus, TrajectoryRecord, TrajectoryStatus
 
-from simia_async.builtin.mini_retail import MINI_RETAIL
 from simia_async.builtin.server.completions import Reply
-from simia_async.builtin.templates import TEMPLATES, draw_task
 from simia_async.config import Budget
 from simia_async.environments import load_environment
 from simia_async.rollouts.stop_reason import StopReason
 from tests.rollout_servers import (
+    CANCELLING,
     Playhouse,
     Say,
     calls_of,
@@ -39,14 +38,12 @@ def the_trajectory(run: Path) -> TrajectoryRecord:
     return trajectory
 
 
-TASK = draw_task(MINI_RETAIL, TEMPLATES[5], 1, "train")
-"""An order is to be cancelled: the agent looks it up, and then calls what the simulator answers."""
-
-
 async def play(house: Playhouse, run: Path, **settings) -> TrajectoryRecord:
     """Play one conversation; what became of it, which the result's counts agree with."""
     environment = settings.pop("environment", None)
-    result = await roll(config_at(house, **settings), run, environment=environment, tasks=[TASK])
+    result = await roll(
+        config_at(house, **settings), run, environment=environment, tasks=[CANCELLING]
+    )
     trajectory = the_trajectory(run)
     assert result.stops == {trajectory.stop_reason: 1}
     assert result.scored == (trajectory.reward is not None)

@@ -77,9 +77,11 @@ class Scheduler:
             self._active -= 1
             self._tell()
 
-    async def run(self, groups: Iterable[Group]) -> int:
-        """Run them, each when there is room for one of its conversations and the budget allows it;
-        how many were begun.
+    async def run(
+        self, groups: Iterable[Group], may_begin: Callable[[], bool] = lambda: True
+    ) -> int:
+        """Run them, each when there is room for one of its conversations and the budget and
+        `may_begin` allow it; how many were begun.
 
         Ends when all have ended, or when none is under way and the budget allows no other.
         """
@@ -87,7 +89,7 @@ class Scheduler:
         # One is taken only when it may begin, so that whoever goes on with the rest misses none.
         remaining = iter(groups)
         async with anyio.create_task_group() as tasks:
-            while await self._room_for_one_more():
+            while await self._room_for_one_more(may_begin):
                 group = next(remaining, None)
                 if group is None:
                     break
@@ -96,9 +98,9 @@ class Scheduler:
                 begun += 1
         return begun
 
-    async def _room_for_one_more(self) -> bool:
+    async def _room_for_one_more(self, may_begin: Callable[[], bool]) -> bool:
         """Wait until one more group may begin; False if the budget will never allow it."""
-        while not self._may_begin():
+        while not (self._may_begin() and may_begin()):
             if not self._spending.active and not self._spending.allows_another():
                 return False
             await self._changed.wait()

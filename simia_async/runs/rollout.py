@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import msgspec
-from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, Store
+from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, MetricRecord, Store
 
 from simia_async.builtin.task_source import tasks_of
 from simia_async.clients import ChatClient, SpendingStatistics
@@ -57,6 +57,9 @@ class PlayedGroup(msgspec.Struct, frozen=True):
     task: Task
     rollouts: list[PlayedRollout]
 
+
+_UNTOLD = 16
+"""Groups that may have ended before whoever listens has heard of them."""
 
 OnGroup = Callable[[PlayedGroup], Awaitable[None]]
 
@@ -154,6 +157,7 @@ class _Rollouts:
         self._outages = {name: OutageWatch() for name in ("policy", "simulator", "judge")}
         self._tally = Tally(len(plot.tasks) * config.group_size)
         self._telling = anyio.Lock()
+        self._untold = 0
         environment = plot.environment
         self._setting = Setting(
             store,
@@ -178,7 +182,7 @@ class _Rollouts:
         await record_world(store, self._plot.environment, *roles)
         recalled = await anyio.to_thread.run_sync(recall, store.path, tasks, config.group_size)
         await self._begin(recalled)
-        begun = await self._scheduler.run(self._groups(recalled))
+        begun = await self._scheduler.run(self._groups(recalled), lambda: self._untold < _UNTOLD)
         wanted = len(tasks) - len(recalled.done)
         kept = None
         if config.keep is not None:
@@ -218,10 +222,17 @@ class _Rollouts:
         outcomes = await run_group(
             plan, self._setting, self._count, slot=self._scheduler.slot, placed=placed
         )
+        played = _played(plan, outcomes)
+        rewards = [r.reward for r in played.rollouts if r.reward is not None]
+        if rewards:
+            mean = sum(rewards) / len(rewards)
+            await self._store.append(MetricRecord(plan.id, "rollout/reward_mean", mean))
         if self._on_group is not None:
+            self._untold += 1
             # One after the other: whoever listens need not be re-entrant.
             async with self._telling:
-                await self._on_group(_played(plan, outcomes))
+                await self._on_group(played)
+            self._untold -= 1
 
     def _count(self, outcome: Outcome) -> None:
         self._watch(outcome)
