@@ -187,7 +187,7 @@ def test_what_is_no_run_of_rollouts_cannot_be_resumed(tmp_path: Path) -> None:
 
 async def test_a_slow_reader_slows_the_run_down(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
-    settings: dict[str, Any] = {"policy": AGENT, "tasks": 200, "group_size": 1}
+    settings: dict[str, Any] = {"policy": AGENT, "tasks": 200, "group_size": 1, "concurrency": 8}
     async with aclosing(simia_async.rollout(run=path, **settings)) as groups:
         await anext(groups)
         await anyio.sleep(1.5)
@@ -195,3 +195,12 @@ async def test_a_slow_reader_slows_the_run_down(tmp_path: Path) -> None:
             ended = sum(o.count for o in reader.outcomes())
     # What the stream holds, what waits to be told, and what is under way.
     assert ended < 200
+
+
+async def test_other_tasks_than_before_are_refused_and_fewer_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    tasks = tasks_of(load_environment("mini-retail"), 4, split="train", seed=0)
+    await played(run=path, tasks=tasks)
+    assert len(await played(run=path, tasks=tasks[:2])) == 0
+    with pytest.raises(UsageError, match="its task 1 was 'mini-retail/train/.*bring the old tasks"):
+        await played(run=path, tasks=tasks[::-1])

@@ -15,6 +15,7 @@ from simia_store import (
 
 from simia_async.config import Endpoint
 from simia_async.environments import Task
+from simia_async.errors import UsageError
 from simia_async.rollouts.groups import GroupPlan, Member
 from simia_async.rollouts.stop_reason import UNFINISHED, StopReason
 from simia_async.runs.lost import lost_call
@@ -34,7 +35,10 @@ class Recalled(msgspec.Struct, frozen=True):
 
 
 def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
-    """Read what the run at `path` holds. Group n plays the n-th task; those beyond are left out."""
+    """Read what the run at `path` holds. Group n plays the n-th task; those beyond are left out.
+
+    Raises `UsageError` if it was another task when the run began.
+    """
     recalled = Recalled({}, {}, [], [])
     with Reader(path) as reader:
         sessions = reader.sessions()
@@ -43,6 +47,7 @@ def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
         for group in list(reader.all(GroupRecord)):
             if group.id > len(tasks):
                 continue
+            _check_task(path, group, tasks[group.id - 1])
             if len(group.rewards) == size and not _has_failed(reader, group):
                 recalled.done[group.id] = group
                 recalled.finished.extend(reader.trajectories(group_id=group.id))
@@ -68,6 +73,14 @@ def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
                 members=members,
             )
     return recalled
+
+
+def _check_task(path: Path, group: GroupRecord, task: Task) -> None:
+    if group.task_id != task.id:
+        raise UsageError(
+            f"{path}: its task {group.id} was {group.task_id!r}, and would be {task.id!r} now; bring "
+            "the old tasks back, or name another database with --run"
+        )
 
 
 def lost_calls(recalled: Recalled, endpoints: dict[str, Endpoint]) -> list[CallRecord]:
