@@ -23,6 +23,7 @@ from simia_async.config import (
     keywords_layer,
 )
 from simia_async.environments import Environment, Task
+from simia_async.environments.environment import place_of
 from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
 from simia_async.runs.record import default_path
@@ -90,7 +91,7 @@ async def rollout(
     the same call goes on with it.
     """
     own = environment if isinstance(environment, Environment) else None
-    settings["environment"] = own.name if own else environment
+    settings["environment"] = place_of(own) if own else environment
     given = None if tasks is None or isinstance(tasks, int) else list(tasks)
     if tasks is not None:
         settings["tasks"] = tasks if given is None else len(given)

@@ -115,8 +115,8 @@ async def test_tasks_may_come_from_a_file(tmp_path: Path) -> None:
     tasks = tasks_of(load_environment("mini-retail"), 3, split="heldout", seed=5)
     write_tasks(tmp_path / "t.jsonl", tasks)
     file = tmp_path / "t.jsonl"
-    groups = await played(run=tmp_path / "r.db", tasks_file=file, split="heldout", tasks=2)
-    assert sorted(group.task.id for group in groups) == sorted(task.id for task in tasks[:2])
+    groups = await played(run=tmp_path / "r.db", tasks_file=file, split="heldout", tasks=9)
+    assert sorted(group.task.id for group in groups) == sorted(task.id for task in tasks)
     with pytest.raises(UsageError, match=r"t\.jsonl: holds no task of the split 'train'"):
         await played(run=tmp_path / "s.db", tasks_file=file)
     assert not (tmp_path / "s.db").exists()
@@ -138,6 +138,24 @@ async def test_code_alone_may_judge(tmp_path: Path) -> None:
     with Reader(tmp_path / "r.db") as reader:
         assert "judge" not in {usage.role for usage in reader.usage()}
         assert reader.scorings()[0].judge == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"mode": "joint", "user_endpoint": {"temperature": 1}}, "--mode joint: .* --user-…"),
+        ({"adapter": "somewhere"}, "--adapter: is of the embedded policy"),
+        ({"policy": {**AGENT, "calls": "hermes"}}, "--policy-calls hermes: scripted-agent"),
+        ({"policy": {"requests_per_minute": 5}}, "--policy-rpm: also needs --policy-model"),
+        ({"judge_endpoint": {"model": "gpt-5"}}, "--judge-model: also needs --judge-url"),
+    ],
+)
+async def test_what_would_do_nothing_is_refused(
+    tmp_path: Path, settings: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        await played(run=tmp_path / "r.db", **settings)
+    assert not (tmp_path / "r.db").exists()
 
 
 @pytest.mark.parametrize(
@@ -202,5 +220,7 @@ async def test_other_tasks_than_before_are_refused_and_fewer_are_not(tmp_path: P
     tasks = tasks_of(load_environment("mini-retail"), 4, split="train", seed=0)
     await played(run=path, tasks=tasks)
     assert len(await played(run=path, tasks=tasks[:2])) == 0
-    with pytest.raises(UsageError, match="its task 1 was 'mini-retail/train/.*bring the old tasks"):
+    with pytest.raises(
+        UsageError, match=r"its task 1 was 'mini-retail/train/.*bring the old tasks"
+    ):
         await played(run=path, tasks=tasks[::-1])

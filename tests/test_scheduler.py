@@ -1,7 +1,7 @@
 """How many conversations are under way, whose turn it is, and what a cancellation leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,6 +39,7 @@ from simia_async.runs.rollout_tally import RolloutProgress
 from simia_async.simulation.prompts import read_sections
 from tests.rollout_servers import (
     Playhouse,
+    calls_of,
     command,
     config_at,
     once_held,
@@ -47,6 +48,8 @@ from tests.rollout_servers import (
     turns_of,
     until,
 )
+
+Placed = Callable[[], None]
 
 
 @pytest.fixture
@@ -172,6 +175,50 @@ async def test_a_pause_holds_every_conversation_and_loses_no_call_in_flight(
     for number, turns in now.items():
         assert turns_of(run)[number][: len(turns)] == turns
     check_nothing_is_held(run)
+
+
+async def test_a_pause_lets_none_begin_when_room_comes_free(
+    house: Playhouse, tmp_path: Path
+) -> None:
+    run, gate, here = tmp_path / "r.db", anyio.Event(), anyio.Event()
+    house.instead["judge"] = once_held(1, gate, here)
+    async with anyio.create_task_group() as group:
+        group.start_soon(roll, config_at(house, group_size=2, concurrency=1), run)
+        await here.wait()
+        await command(run, PAUSE)
+        gate.set()
+        await until(lambda: trajectories_of(run)[0].finished_at is not None)
+        await anyio.sleep(0.1)
+        assert len(trajectories_of(run)) == 1
+        await command(run, RESUME)
+    assert [each.reward for each in trajectories_of(run)] == [1.0, 1.0]
+
+
+async def test_a_group_that_ends_lets_none_begin_before_the_last_one_has_room() -> None:
+    scheduler = Scheduler(8, Spending(Budget()))
+    began: list[str] = []
+    another_began = anyio.Event()
+
+    async def first(placed: Placed) -> None:
+        began.append("first")
+        placed()
+        await another_began.wait()
+        placed()
+
+    async def second(placed: Placed) -> None:
+        began.append("second")
+        another_began.set()
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert began == ["first", "second"]
+        placed()
+
+    async def third(placed: Placed) -> None:
+        began.append("third")
+        placed()
+
+    assert await scheduler.run([first, second, third]) == 3
+    assert began == ["first", "second", "third"]
 
 
 async def test_concurrency_goes_up_and_down_while_the_run_goes_on(
@@ -308,6 +355,8 @@ async def cut_off_and_go_on(at: int, size: int, concurrency: int) -> None:
             check_nothing_is_held(run)
             with Reader(run) as reader:
                 assert reader.run().status == (RunStatus.STOPPED if cut else RunStatus.DONE)
+            # Whoever was asked may have been paid, answered or not.
+            assert len(calls_of(run)) >= house.asked.total()
             before = turns_of(run)
             for each in trajectories_of(run):
                 ended = each.status == TrajectoryStatus.SCORED and each.stop_reason == "user_done"
@@ -366,7 +415,7 @@ async def cut_groups_off(
                 active -= 1
 
     def group_of(size: int):
-        async def group(placed: Any) -> None:
+        async def group(placed: Placed) -> None:
             async with anyio.create_task_group() as members:
                 for number in range(size):
                     members.start_soon(play, number)

@@ -1,6 +1,7 @@
 """Tasks of an environment: those that it comes with, and drawn ones for the scripted worlds."""
 
 import random
+from collections.abc import Sequence
 from itertools import cycle, islice
 
 from simia_async.builtin.scripted_worlds import SCRIPTED_WORLDS, draw_tasks
@@ -33,5 +34,10 @@ def _own_tasks(environment: Environment, count: int, *, split: Split, seed: int)
             f"environment {environment.name!r} has no {split} tasks to roll out; make some from "
             f"its seeds: simia tasks synthesize --env … -o {place}"
         )
-    random.Random(seed).shuffle(tasks)
-    return tasks[:count] if split == "heldout" else list(islice(cycle(tasks), count))
+    return in_turn(tasks, count, split=split, seed=seed)
+
+
+def in_turn(tasks: Sequence[Task], count: int, *, split: Split, seed: int) -> list[Task]:
+    """`count` of them, shuffled; those for training come round again, held-out ones do not."""
+    shuffled = random.Random(seed).sample(tasks, len(tasks))
+    return shuffled[:count] if split == "heldout" else list(islice(cycle(shuffled), count))

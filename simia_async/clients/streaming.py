@@ -14,8 +14,10 @@ from simia_async.clients.openai_errors import catchable
 from simia_async.clients.transport import Answer, Stream
 from simia_async.clients.wire import (
     NO_USAGE,
+    CallBody,
     ChatReply,
     Chunk,
+    FunctionBody,
     MessageBody,
     MessageDelta,
     ToolCallDelta,
@@ -24,7 +26,6 @@ from simia_async.clients.wire import (
     usage_of,
 )
 from simia_async.errors import BadReply, EndpointError, EndpointUnavailable
-from simia_async.messages import FunctionCall, ToolCall
 
 _DATA = b"data:"
 _DONE = b"[DONE]"
@@ -140,7 +141,7 @@ class Assembly:
     def message(self) -> MessageBody:
         """The message as a whole."""
         calls = [
-            ToolCall(identity, FunctionCall(name, "".join(arguments)))
+            CallBody(FunctionBody(name, "".join(arguments)), identity)
             for _, (identity, name, arguments) in sorted(self._calls.items())
         ]
         return MessageBody(

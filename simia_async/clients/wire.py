@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from simia_async.messages import Message, ToolCall
+from simia_async.messages import FunctionCall, Message, ToolCall
 
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
@@ -56,11 +56,32 @@ def usage_of(body: UsageBody | None) -> Usage:
     )
 
 
+class FunctionBody(msgspec.Struct, gc=False):
+    """What is called, and with what."""
+
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class CallBody(msgspec.Struct, gc=False):
+    """A tool call. Some servers give it no id, or arguments that are no text."""
+
+    function: FunctionBody
+    id: str | None = None
+
+    def as_call(self) -> ToolCall:
+        """The call in OpenAI's form."""
+        arguments = self.function.arguments
+        if not isinstance(arguments, str):
+            arguments = msgspec.json.encode(arguments or {}).decode()
+        return ToolCall(self.id or "", FunctionCall(self.function.name, arguments))
+
+
 class MessageBody(msgspec.Struct, gc=False):
     """What the model said. Thoughts come under either name, or within the content."""
 
     content: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[CallBody] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -170,4 +191,5 @@ def read_message(body: MessageBody) -> Message:
             thought = before.replace("<think>", "", 1).strip()
             reasoning = "\n".join(filter(None, (reasoning, thought)))
             content = after.lstrip()
-    return Message("assistant", content, body.tool_calls or None, reasoning_content=reasoning)
+    calls = [call.as_call() for call in body.tool_calls or ()]
+    return Message("assistant", content, calls or None, reasoning_content=reasoning)

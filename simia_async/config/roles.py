@@ -70,10 +70,7 @@ class RoleEndpoint(Settings, frozen=True, kw_only=True):
             )
 
     def over(self, simulator: Endpoint) -> Endpoint:
-        """The role's endpoint: the simulator's, with what is set here in its place.
-
-        Raises `BadSetting` for a model without a place.
-        """
+        """The role's endpoint: the simulator's, with what is set here in its place."""
         own = {n: v for n, v in msgspec.structs.asdict(self).items() if v is not None}
         if self.model is not None and self.model != simulator.model:
             own = dict.fromkeys(_OF_ANOTHER_MODEL) | own

@@ -149,6 +149,14 @@ def load_environment(name_or_directory: str) -> Environment:
     return read_environment(find_directory(name_or_directory), refuse)
 
 
+def place_of(environment: Environment) -> str:
+    """What `load_environment` finds it by; of one that was made in Python, its name."""
+    directory = environment.directory
+    if directory is None or directory.parent == LIBRARY:
+        return environment.name if directory is None else directory.name
+    return str(directory)
+
+
 def find_directory(name_or_directory: str) -> Path:
     """Where an environment lies. Raises `UsageError` if there is none of this name."""
     directory = LIBRARY / name_or_directory

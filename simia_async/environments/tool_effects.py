@@ -27,8 +27,8 @@ Parts = tuple[str, ...]
 ToolFunction = Callable[..., Any]
 """Python that answers a tool: `function(state, **arguments)`, sync or async.
 
-It returns the observation, or a `ToolReply` with changes of the state; `state` itself is shared and
-must stay as it is. It raises `ToolError` for a call that fails as a real one may.
+It returns the observation, or a `ToolReply` with changes of the state; `state` is a copy, and to
+change it there changes nothing. It raises `ToolError` for a call that fails as a real one may.
 """
 
 ANY = "*"

@@ -14,10 +14,22 @@ from simia_async.errors import EndpointRefused
 from simia_async.messages import Message, ToolCall
 from simia_async.rendering.call_styles import HERMES, CallStyle
 from simia_async.rendering.tool_calls import ParsedReply
-from simia_async.rollouts.voices import ContextFull, Said, Sampling, last_spoken, seed_of_turn
+from simia_async.rollouts.voices import (
+    NOT_A_CALL,
+    ContextFull,
+    Said,
+    Sampling,
+    last_spoken,
+    seed_of_turn,
+)
+from simia_async.simulation.code_answers import arguments_of
 
 _BYTES_PER_TOKEN = 4
-_TOO_LONG = re.compile(r"context.{0,20}(?:length|window|limit|size)|too many tokens|too long", re.I)
+_TOO_LONG = re.compile(
+    r"context.{0,20}(?:length|window|limit|size)|too many (?:input )?tokens|"
+    r"(?:prompt|input|conversation) is too long",
+    re.IGNORECASE,
+)
 
 
 class ChatPolicy(msgspec.Struct, frozen=True):
@@ -49,12 +61,15 @@ class ChatVoice:
         self._seen = 0
         self._tokens = 0
         """Of prompt and reply at the last turn, as the endpoint counts them."""
+        self._tools_size = 0
         self._parameters: dict[str, Any] = {}
         system = environment.policy
         if policy.style is not None:
             system = policy.style.system_text(system, environment.tools)
         elif environment.tools:
-            self._parameters["tools"] = msgspec.Raw(msgspec.json.encode(environment.tools))
+            tools = msgspec.json.encode(environment.tools)
+            self._parameters["tools"] = msgspec.Raw(tools)
+            self._tools_size = len(tools)
         self._sent = History([Message("system", system)])
         sampling = policy.sampling
         if sampling.temperature is not None:
@@ -73,7 +88,7 @@ class ChatVoice:
         size = self._sent.size
         self._append(history[self._seen :])
         self._seen = len(history)
-        self._check_room((self._sent.size - size) / _BYTES_PER_TOKEN)
+        self._check_room(self._sent.size - size)
         try:
             reply = await self._policy.client.chat(
                 self._sent,
@@ -107,13 +122,19 @@ class ChatVoice:
         """Calls that came through the protocol, else those that stand in the text."""
         content = message.content or ""
         if message.tool_calls:
+            if self._policy.style is not None and not _are_sound(message.tool_calls):
+                # As text such a call could not be told to the policy again.
+                return ParsedReply(content, [], NOT_A_CALL)
             return ParsedReply(content, _with_ids(message.tool_calls, id_prefix))
         # A server without a parser of calls leaves them in the text.
         return (self._policy.style or HERMES).parse(content, id_prefix)
 
-    def _check_room(self, new_tokens: float) -> None:
+    def _check_room(self, new_bytes: int) -> None:
         context = self._policy.sampling.context
-        if context is not None and self._tokens + new_tokens >= context:
+        tokens = self._tokens + new_bytes / _BYTES_PER_TOKEN
+        if not self._tokens:  # The endpoint has not told yet, or never does.
+            tokens = (self._sent.size + self._tools_size) / _BYTES_PER_TOKEN
+        if context is not None and tokens >= context:
             raise ContextFull(f"{context} tokens are not enough")
 
     def _append(self, messages: Iterable[Message]) -> None:
@@ -146,6 +167,10 @@ def _joined(messages: Iterable[Message], style: CallStyle) -> list[Message]:
             texts.append(text)
         observed = message.role == "tool"
     return texts
+
+
+def _are_sound(calls: list[ToolCall]) -> bool:
+    return all(arguments_of(call) is not None for call in calls)
 
 
 def _with_ids(calls: list[ToolCall], id_prefix: str) -> list[ToolCall]:

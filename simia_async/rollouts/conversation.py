@@ -33,8 +33,8 @@ from simia_async.errors import EndpointError, RenderError
 from simia_async.judging import Case, Judge, MadeCall, Verdict, check_case, wanted_state
 from simia_async.messages import Message, ToolCall, visible_text
 from simia_async.rollouts.gate import Gate
-from simia_async.rollouts.stop_reason import UNJUDGED, StopReason
-from simia_async.rollouts.voices import NOT_ENDED, ContextFull, Policy, Said
+from simia_async.rollouts.stop_reason import FINISHED, UNJUDGED, StopReason
+from simia_async.rollouts.voices import NOT_A_CALL, NOT_ENDED, ContextFull, Policy, Said
 from simia_async.simulation import Simulator, answer_in_code, arguments_of
 from simia_async.simulation.grounding import (
     GroundedWorld,
@@ -192,7 +192,10 @@ class Conversation:
             )
         except EndpointError as error:
             raise _Stop(StopReason.SIMULATOR_ERROR, str(error), error) from error
-        ends = StopReason.USER_DONE if reply.done else ""
+        if not reply.message.strip() and not reply.done:
+            raise _Stop(StopReason.SIMULATOR_ERROR, "the user said nothing, and is not done")
+        # Who is done before the policy has spoken has not heard it: it tells nothing of it.
+        ends = StopReason.USER_DONE if reply.done and self._spoken else ""
         return await self._take(
             TurnRecord(self._id, 0, "user", {}, source="llm", ends=ends),
             Message("user", reply.message),
@@ -211,7 +214,7 @@ class Conversation:
 
     async def _tool_turn(self) -> Phase:
         if not self._pending:
-            problem = {"error": self._problem or "malformed tool call"}
+            problem = {"error": self._problem or NOT_A_CALL}
             return await self._observe(None, _in_code(problem))
         call = self._pending[0]
         refusal = answer_in_code(self._environment, call)
@@ -236,7 +239,7 @@ class Conversation:
         return ask
 
     async def _observe(self, call: ToolCall | None, observation: Observation) -> Phase:
-        ending = call is not None and call.function.name in self._environment.ending_tools
+        is_ending = call is not None and call.function.name in self._environment.ending_tools
         turn = TurnRecord(
             self._id,
             0,
@@ -246,7 +249,7 @@ class Conversation:
             is_error=observation.is_error,
             ops=observation.ops,
             facts=observation.facts,
-            ends=StopReason.AGENT_DONE if ending else "",
+            ends=StopReason.AGENT_DONE if is_ending and not observation.is_error else "",
         )
         message = Message("tool", observation.text, tool_call_id=call.id if call else None)
         return await self._take(turn, message, records=observation.records)
@@ -297,7 +300,7 @@ class Conversation:
             message = msgspec.convert(turn.message, Message)
             problem = None
             if turn.role == "assistant" and turn.is_error:
-                problem = self._setting.policy.problem_of(message.content or "")
+                problem = self._setting.policy.problem_of(message.content or "") or NOT_A_CALL
             self._phase = self._count(turn, message, problem)
         self._voice.remember(seat.turns, seat.tokens)
         self._world.restore(list(seat.turns), list(seat.own_facts))
@@ -328,7 +331,7 @@ class Conversation:
         return Outcome(self._id, self._task, reason, reward, solved, why, self._history, failure)
 
     def _case(self) -> Case:
-        finished = self._stop is not None and self._stop.reason is StopReason.USER_DONE
+        ended = self._stop.reason if self._stop is not None else None
         return Case(
             task=self._task,
             history=self._seen_by_user,
@@ -337,7 +340,7 @@ class Conversation:
             final_state=self._world.state,
             wanted_state=wanted_state(self._environment, self._task, self._world.facts),
             changes=self._changes,
-            finished=finished,
+            finished=ended in FINISHED,
         )
 
     def _new_record(self) -> TrajectoryRecord:

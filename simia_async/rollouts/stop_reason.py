@@ -26,6 +26,9 @@ class StopReason(StrEnum):
     """Somebody asked for its end."""
 
 
+FINISHED = frozenset({StopReason.USER_DONE, StopReason.AGENT_DONE})
+"""Conversations that came to an end of their own."""
+
 UNJUDGED = frozenset(
     {
         StopReason.BUDGET,

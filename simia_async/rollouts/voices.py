@@ -42,6 +42,9 @@ class Said(msgspec.Struct, frozen=True):
 NOT_ENDED = "the policy did not end its turn within the tokens it may use"
 
 
+NOT_A_CALL = "malformed tool call: its arguments are not a JSON object"
+
+
 class ContextFull(Exception):
     """The next turn would not fit; the text says why."""
 

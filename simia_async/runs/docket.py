@@ -11,6 +11,7 @@ from simia_async.environments import Environment, Task, load_environment
 from simia_async.errors import StoreError, UsageError
 from simia_async.judging import Rubric, check_judgeable, load_rubric
 from simia_async.runs.stored_cases import is_judgeable
+from simia_async.runs.world import check_same_world
 
 
 class Docket(msgspec.Struct, frozen=True):
@@ -49,4 +50,5 @@ def read_docket(config: JudgeConfig, path: Path) -> Docket:
     grounded = run.config.get("world", "grounded") == "grounded"
     check_judgeable(rubric, tasks.values(), keeps_state=grounded)
     environment = load_environment(run.config["environment"])
+    check_same_world(path, environment)
     return Docket(environment, tasks, cases, grounded, rubric)

@@ -22,6 +22,9 @@ ROLLOUT = "rollout"
 _SIMILARITY = 1.0
 """Rollouts of one task are alike by design; only what says the same is a duplicate."""
 _AT_ONCE = 64
+_KEPT_FROM = 1_000_000_000
+"""What is kept of rollout n is trajectory n beyond this: no rollout has such a number, however many
+the run comes to have."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -50,8 +53,6 @@ async def keep_for_sft(store: Store, environment: Environment, reward: float) ->
 class _Keeper:
     def __init__(self, store: Store, environment: Environment) -> None:
         self.harvest = Harvest(_SIMILARITY)
-        self._last = 0
-        """The highest number that a trajectory has."""
         self._path: Path = store.path
         self._environment = environment
 
@@ -60,7 +61,6 @@ class _Keeper:
         good, looked_at = [], set()
         with Reader(self._path) as reader:
             for record in reader.trajectories():
-                self._last = record.id
                 if ROLLOUT in record.detail:
                     looked_at.add(record.detail[ROLLOUT])
                     self.harvest.take_up(reader, record)
@@ -86,9 +86,8 @@ class _Keeper:
     ) -> tuple[TrajectoryRecord | TurnRecord, ...]:
         verdict = apply_rules(messages, self._environment)
         told = None if verdict.rejected_by else self.harvest.tell(verdict.messages)
-        self._last += 1
         begun = TrajectoryRecord(
-            self._last,
+            _KEPT_FROM + rollout.id,
             rollout.environment,
             rollout.task_id,
             TrajectoryStatus.RUNNING,

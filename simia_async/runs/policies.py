@@ -105,7 +105,7 @@ async def connect_policy(
     elif named.base_url:
         renderer = _renderer_of(config)
         endpoint = named.as_endpoint()
-        async with connect_checked(endpoint, config.budget, spending) as client:
+        async with connect_checked(endpoint, config.budget, spending, flags="policy-") as client:
             style = _STYLES[named.calls]
             if renderer is None:
                 yield ChatPolicy(client, sampling, style)
@@ -156,4 +156,5 @@ async def _embedded_engine(config: RolloutConfig, report: Report) -> AsyncIterat
     )
     in_flight = min(config.concurrency, config.policy.max_in_flight)
     async with PolicyEngine.start(config.model, adapters, in_flight, report) as engine:
-        yield TokenPolicy(engine.client, renderer, sampling, version=max(adapters, default=0))
+        version, style = max(adapters, default=0), _STYLES[config.policy.calls] or HERMES
+        yield TokenPolicy(engine.client, renderer, sampling, version, style=style)

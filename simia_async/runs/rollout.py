@@ -10,9 +10,9 @@ import anyio.to_thread
 import msgspec
 from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, MetricRecord, Store
 
-from simia_async.builtin.task_source import tasks_of
+from simia_async.builtin.task_source import in_turn, tasks_of
 from simia_async.clients import ChatClient, SpendingStatistics
-from simia_async.config import RolloutConfig
+from simia_async.config import RoleEndpoint, RolloutConfig
 from simia_async.environments import Environment, Task, load_environment, load_tasks
 from simia_async.errors import EndpointError, EndpointRefused, UsageError
 from simia_async.judging import Judge, Rubric, check_judgeable, load_rubric
@@ -30,6 +30,7 @@ from simia_async.runs.policies import connect_policy
 from simia_async.runs.pulse import pulse
 from simia_async.runs.record import record_run
 from simia_async.runs.rollout_recall import Recalled, lost_calls, recall
+from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.rollout_tally import RolloutProgress, RolloutResult, Tally
 from simia_async.runs.simulators import connect_roles, connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending
@@ -86,8 +87,19 @@ def read_plot(
     if config.votes is not None:
         rubric = msgspec.structs.replace(rubric, votes=config.votes)
     chosen = list(tasks) if tasks is not None else _tasks(config, environment)
+    _check_ids(chosen)
     check_judgeable(rubric, chosen, keeps_state=config.world == "grounded")
     return Plot(environment, chosen, rubric)
+
+
+def _check_ids(tasks: Sequence[Task]) -> None:
+    """Raise `UsageError` if two that differ have one id: the record holds one task an id."""
+    known: dict[str, Task] = {}
+    for task in tasks:
+        if known.setdefault(task.id, task) != task:
+            raise UsageError(
+                f"task {task.id!r}: is the id of two tasks that differ; give each its own"
+            )
 
 
 def _tasks(config: RolloutConfig, environment: Environment) -> list[Task]:
@@ -97,7 +109,7 @@ def _tasks(config: RolloutConfig, environment: Environment) -> list[Task]:
     found = [task for task in load_tasks(path, environment) if task.split == config.split]
     if not found:
         raise UsageError(f"{path}: holds no task of the split {config.split!r}")
-    return found[: config.tasks]
+    return in_turn(found, config.tasks, split=config.split, seed=config.seed)
 
 
 async def run_rollouts(
@@ -114,13 +126,18 @@ async def run_rollouts(
 
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
+    check_consistent(config)
     plot = await anyio.to_thread.run_sync(read_plot, config, environment, tasks)
     commands: dict[str, Callable[[dict[str, Any]], str]] = {}
-    own = {"user": config.user_endpoint, "tool": config.tool_endpoint}
+    own: dict[str, RoleEndpoint] = {
+        "user": config.user_endpoint,
+        "tool": config.tool_endpoint,
+        "judge": config.judge_endpoint,
+    }
     async with (
         # First, so that a wrong key or host leaves no run behind.
         connect_simulator(config.simulator, config.budget, report) as simulator,
-        connect_roles(simulator, {**own, "judge": config.judge_endpoint}, config.budget) as roles,
+        connect_roles(simulator, config.simulator, own, config.budget) as roles,
         connect_policy(config, simulator, report) as policy,
         record_run(path, "rollout", config, may_continue=True, commands=commands) as store,
     ):
@@ -181,6 +198,7 @@ class _Rollouts:
         roles = ("joint", "judge") if joint else ("user", "tool", "judge")
         await record_world(store, self._plot.environment, *roles)
         recalled = await anyio.to_thread.run_sync(recall, store.path, tasks, config.group_size)
+        self._remember_answers(recalled)
         await self._begin(recalled)
         begun = await self._scheduler.run(self._groups(recalled), lambda: self._untold < _UNTOLD)
         wanted = len(tasks) - len(recalled.done)
@@ -191,14 +209,18 @@ class _Rollouts:
             store.path, budget_spent=begun < wanted, kept=kept, spending=self.spending()
         )
 
+    def _remember_answers(self, recalled: Recalled) -> None:
+        """What has answered in an earlier session is there, though it may mind one conversation."""
+        asked = {"policy": {"policy"}, "simulator": {"user", "tool", "joint"}, "judge": {"judge"}}
+        for name, roles in asked.items():
+            if roles & recalled.answered:
+                self._outages[name].answered()
+
     async def _begin(self, recalled: Recalled) -> None:
         """Write down what the run works with, and what an earlier session may have paid in vain."""
         endpoints = {name: client.endpoint for name, client in self._clients.items()}
-        lost = lost_calls(recalled, endpoints)
-        await self._store.append(
-            *(task.as_record() for task in self._plot.tasks),
-            *lost,
-        )
+        lost = lost_calls(recalled, endpoints, self._plot.rubric.votes)
+        await self._store.append(*(task.as_record() for task in self._plot.tasks), *lost)
         await record_scoring(self._store, self._plot.rubric, self._clients["judge"])
         size = self._config.group_size
         earlier = await anyio.to_thread.run_sync(
@@ -224,7 +246,7 @@ class _Rollouts:
         )
         played = _played(plan, outcomes)
         rewards = [r.reward for r in played.rollouts if r.reward is not None]
-        if rewards:
+        if rewards and not (plan.record and plan.record.rewards):
             mean = sum(rewards) / len(rewards)
             await self._store.append(MetricRecord(plan.id, "rollout/reward_mean", mean))
         if self._on_group is not None:

@@ -1,13 +1,16 @@
 """What earlier sessions of a run of rollouts have left: what is done, and what goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from simia_store import (
     CallRecord,
     GroupRecord,
     Reader,
+    SessionRecord,
+    TaskRecord,
     TrajectoryRecord,
     TrajectoryStatus,
     TurnRecord,
@@ -19,6 +22,7 @@ from simia_async.errors import UsageError
 from simia_async.rollouts.groups import GroupPlan, Member
 from simia_async.rollouts.stop_reason import UNFINISHED, StopReason
 from simia_async.runs.lost import lost_call
+from simia_async.runs.spending import CUT_OFF
 
 
 class Recalled(msgspec.Struct, frozen=True):
@@ -32,28 +36,32 @@ class Recalled(msgspec.Struct, frozen=True):
     """Rollouts that are not played again."""
     killed: list[tuple[int, str]]
     """Rollouts that were under way when their owner was killed, and the role that was asked."""
+    answered: set[str]
+    """Roles that have answered."""
 
 
 def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
-    """Read what the run at `path` holds. Group n plays the n-th task; those beyond are left out.
+    """Read what the run at `path` holds. Group n plays the n-th task.
 
-    Raises `UsageError` if it was another task when the run began.
+    Raises `UsageError` if it was another task when the run began, or if there are fewer tasks than
+    groups that have begun and not ended.
     """
-    recalled = Recalled({}, {}, [], [])
     with Reader(path) as reader:
-        sessions = reader.sessions()
-        was_killed = len(sessions) > 1 and sessions[-2].ended_at is None
-        tokens = _policy_tokens(reader)
+        calls = _Calls(reader)
+        was_killed = calls.are_lost(reader.sessions())
+        known = {record.id: record for record in reader.tasks()}
+        recalled = Recalled({}, {}, [], [], calls.answered)
         for group in list(reader.all(GroupRecord)):
-            if group.id > len(tasks):
-                continue
-            _check_task(path, group, tasks[group.id - 1])
-            if len(group.rewards) == size and not _has_failed(reader, group):
+            is_done = len(group.rewards) == size and not _has_failed(reader, group)
+            if group.id > len(tasks) and is_done:
+                continue  # Fewer tasks are wanted than when it was played.
+            task = _task_of(path, group, tasks, known)
+            if is_done:
                 recalled.done[group.id] = group
                 recalled.finished.extend(reader.trajectories(group_id=group.id))
                 continue
             members = {
-                record.id: _member(reader, record, tokens.get(record.id, 0))
+                record.id: _member(reader, record, calls.tokens.get(record.id, 0))
                 for record in list(reader.trajectories(group_id=group.id))
             }
             recalled.finished.extend(m.record for m in members.values() if m.is_done)
@@ -65,7 +73,7 @@ def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
                 )
             recalled.plans[group.id] = GroupPlan(
                 group.id,
-                tasks[group.id - 1],
+                task,
                 size,
                 group.step,
                 record=group,
@@ -75,17 +83,63 @@ def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
     return recalled
 
 
-def _check_task(path: Path, group: GroupRecord, task: Task) -> None:
-    if group.task_id != task.id:
+class _Calls:
+    """What the ledger tells of a run that goes on."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.answered: set[str] = set()
+        self.tokens: dict[int | None, int] = {}
+        """Those of prompt and reply at every conversation's last turn of the policy."""
+        self._counted_at = 0.0
+        """When lost calls were counted last."""
+        for call in reader.calls():
+            if call.status == CUT_OFF:
+                self._counted_at = call.created_at
+            elif call.status == "ok":
+                self.answered.add(call.role)
+                if call.role == "policy":
+                    self.tokens[call.trajectory_id] = call.tokens_in + call.tokens_out
+
+    def are_lost(self, sessions: Sequence[SessionRecord]) -> bool:
+        """Whether an owner was killed after lost calls were counted last. The last of `sessions` is
+        the one that asks; those in between may have been refused, and count nothing.
+        """
+        killed = [session for session in sessions[:-1] if session.ended_at is None]
+        return bool(killed) and killed[-1].beat_at >= self._counted_at
+
+
+def _task_of(
+    path: Path, group: GroupRecord, tasks: Sequence[Task], known: Mapping[str, TaskRecord]
+) -> Task:
+    if group.id > len(tasks):
         raise UsageError(
-            f"{path}: its task {group.id} was {group.task_id!r}, and would be {task.id!r} now; bring "
-            "the old tasks back, or name another database with --run"
+            f"{path}: its group {group.id} has begun and not ended; name at least {group.id} tasks"
         )
+    task = tasks[group.id - 1]
+    before = known.get(group.task_id)
+    if group.task_id != task.id or (before and before.task != as_stored(task)):
+        raise UsageError(
+            f"{path}: its task {group.id} was {group.task_id!r}, and would be {task.id!r} now, or "
+            "is not the same any more; bring the old tasks back, or name another database with "
+            "--run"
+        )
+    return task
 
 
-def lost_calls(recalled: Recalled, endpoints: dict[str, Endpoint]) -> list[CallRecord]:
-    """What stands in the ledger for calls of which nobody saw the answer."""
-    return [lost_call(endpoints[role], role, number) for number, role in recalled.killed]
+def as_stored(task: Task) -> Any:
+    """The task as the record gives it back: JSON knows no tuples."""
+    return msgspec.json.decode(msgspec.json.encode(task))
+
+
+def lost_calls(recalled: Recalled, endpoints: dict[str, Endpoint], votes: int) -> list[CallRecord]:
+    """What stands in the ledger for calls of which nobody saw the answer: one a conversation, and
+    of its judge as many as it votes.
+    """
+    return [
+        lost_call(endpoints[role], role, number)
+        for number, role in recalled.killed
+        for _ in range(votes if role == "judge" else 1)
+    ]
 
 
 def next_role(turns: Sequence[TurnRecord]) -> str:
@@ -102,15 +156,6 @@ def next_role(turns: Sequence[TurnRecord]) -> str:
     if len(turns) - 1 - asked < len(calls):
         return "tool"
     return "user" if last.role == "assistant" and not last.is_error else "policy"
-
-
-def _policy_tokens(reader: Reader) -> dict[int | None, int]:
-    """Those of prompt and reply at every conversation's last turn of the policy."""
-    return {
-        call.trajectory_id: call.tokens_in + call.tokens_out
-        for call in reader.calls()
-        if call.role == "policy" and call.status == "ok"
-    }
 
 
 def _member(reader: Reader, record: TrajectoryRecord, tokens: int) -> Member:

@@ -10,6 +10,7 @@ from simia_store import TrajectoryRecord
 from simia_async.clients import SpendingStatistics
 from simia_async.environments import Task
 from simia_async.rollouts.conversation import Outcome
+from simia_async.rollouts.stop_reason import UNJUDGED
 from simia_async.runs.keeping import Kept
 
 
@@ -115,5 +116,6 @@ class Tally:
         self._stops[str(stop)] += 1
         if reward is not None:
             self._rewards.append(reward)
-        if solved is not None:
+        # One that an endpoint or somebody cut short was not the policy's to solve.
+        if solved is not None and stop not in UNJUDGED:
             self._solved[needs_action].append(solved)

@@ -9,6 +9,7 @@ import msgspec
 
 from simia_async.clients import ChatClient, Spending
 from simia_async.config import SCRIPTED, Budget, Endpoint, RoleEndpoint
+from simia_async.errors import ConfigError
 from simia_async.runs.spending import check_prices
 from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 
@@ -36,14 +37,13 @@ async def connect_simulator(
 
 @asynccontextmanager
 async def connect_checked(
-    endpoint: Endpoint, budget: Budget, spending: Spending, like: ChatClient | None = None
+    endpoint: Endpoint, budget: Budget, spending: Spending, *, flags: str = ""
 ) -> AsyncIterator[ChatClient]:
-    """A client of a named endpoint, which was asked once whether it would answer. It shares the
-    governor of `like` where both are one model at one place.
+    """A client of a named endpoint, which was asked once whether it would answer. `flags` is what
+    those of its prices begin with.
     """
-    governor = like.governor if like and _is_same(like.endpoint, endpoint) else None
-    async with ChatClient.connect(endpoint, spending=spending, governor=governor) as client:
-        check_prices(budget, client)
+    async with ChatClient.connect(endpoint, spending=spending) as client:
+        check_prices(budget, client, flags)
         await client.check()
         yield client
 
@@ -66,20 +66,47 @@ async def connect_embedded(
 
 @asynccontextmanager
 async def connect_roles(
-    simulator: ChatClient, own: dict[str, RoleEndpoint], budget: Budget
+    simulator: ChatClient, named: Endpoint, own: dict[str, RoleEndpoint], budget: Budget
 ) -> AsyncIterator[dict[str, ChatClient]]:
-    """A client for every role of `own`: the simulator's, where nothing differs from it."""
+    """A client for every role of `own`: the simulator's, where nothing differs from it. `named` is
+    the simulator's endpoint as it was named, without a place if it is embedded.
+
+    What asks the same model at the same place within the same limits shares one governor. Raises
+    as `connect_simulator` does.
+    """
+    governors = {_queue_of(simulator.endpoint): simulator.governor}
     async with AsyncExitStack() as opened:
         clients: dict[str, ChatClient] = {}
         for role, its in own.items():
-            endpoint = its.over(simulator.endpoint)
             clients[role] = simulator
-            if endpoint != simulator.endpoint:
-                connecting = connect_checked(endpoint, budget, simulator.spending, like=simulator)
-                clients[role] = await opened.enter_async_context(connecting)
+            # One that names no place is asked where the simulator is, embedded or not.
+            endpoint = its.over(named if its.base_url else simulator.endpoint)
+            if endpoint == simulator.endpoint:
+                continue
+            if not named.base_url and not its.base_url and its.model:
+                raise ConfigError(
+                    f"--{role}-model: also needs --{role}-url: the embedded simulator has no models"
+                )
+            governor = governors.get(_queue_of(endpoint))
+            client = await opened.enter_async_context(
+                ChatClient.connect(endpoint, spending=simulator.spending, governor=governor)
+            )
+            governors[_queue_of(endpoint)] = client.governor
+            if endpoint.model != SCRIPTED:
+                check_prices(budget, client, f"{role}-")
+                await client.check()
+            clients[role] = client
         yield clients
 
 
-def _is_same(one: Endpoint, other: Endpoint) -> bool:
-    places = [(each.base_url, each.model, each.provider, each.api_key_env) for each in (one, other)]
-    return places[0] == places[1]
+def _queue_of(endpoint: Endpoint) -> tuple[object, ...]:
+    """What endpoints have in common that share a governor."""
+    return (
+        endpoint.base_url,
+        endpoint.model,
+        endpoint.provider,
+        endpoint.api_key_env,
+        endpoint.max_in_flight,
+        endpoint.requests_per_minute,
+        endpoint.tokens_per_minute,
+    )

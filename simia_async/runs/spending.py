@@ -18,12 +18,15 @@ _LOST = (CUT_OFF, "CancelledError")
 """Statuses of calls that may have been answered, and paid, without anybody seeing it."""
 
 
-def check_prices(budget: Budget, client: ChatClient) -> None:
-    """Raise `ConfigError` if a budget in dollars could not be kept."""
+def check_prices(budget: Budget, client: ChatClient, flags: str = "") -> None:
+    """Raise `ConfigError` if a budget in dollars could not be kept. `flags` is what those of the
+    client's prices begin with.
+    """
     if budget.max_cost_usd is not None and client.prices is None:
         raise ConfigError(
             f"--max-cost-usd: the price of {client.endpoint.model!r} at "
-            f"{client.endpoint.base_url} is not known; give it with --usd-in and --usd-out, or "
+            f"{client.endpoint.base_url} is not known; give it with --{flags}usd-in and "
+            f"--{flags}usd-out, or "
             "limit tokens with --max-total-tokens"
         )
 

@@ -11,7 +11,7 @@ from simia_async.environments import Environment, Task
 from simia_async.judging import Case, MadeCall, wanted_state
 from simia_async.messages import Message, ToolCall
 from simia_async.rollouts.conversation import without_thoughts
-from simia_async.rollouts.stop_reason import UNJUDGED, StopReason
+from simia_async.rollouts.stop_reason import FINISHED, UNJUDGED, StopReason
 from simia_async.simulation import arguments_of
 from simia_async.simulation.grounding import GroundedWorld, SharedFacts, TranscriptWorld
 
@@ -48,7 +48,9 @@ def case_of(
         final_state=world.state,
         wanted_state=wanted_state(environment, task, world.facts),
         changes=[op for turn in turns for op in turn.ops],
-        finished=StopReason.USER_DONE in (trajectory.stop_reason, *(turn.ends for turn in turns)),
+        finished=any(
+            ended in FINISHED for ended in (trajectory.stop_reason, *(turn.ends for turn in turns))
+        ),
     )
 
 

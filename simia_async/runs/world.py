@@ -1,5 +1,7 @@
 """The world of a run: its environment, and the words its simulator is asked with, in the record."""
 
+from pathlib import Path
+
 import anyio.to_thread
 import msgspec
 from simia_store import (
@@ -22,35 +24,62 @@ from simia_async.simulation.prompts import SimulatorRole, prompt_record
 async def record_world(store: Store, environment: Environment, *roles: SimulatorRole) -> None:
     """Write down what is not there yet. Words may change when a run goes on, all of them are kept.
 
-    Raises `UsageError` if the run began with another policy or other tools: what was kept before
-    would stand under rules and schemas that it was not made for.
+    Raises `UsageError` as `check_same_world` does.
     """
-    before, prompts = await anyio.to_thread.run_sync(_known, store)
-    now = environment.as_record()
-    if before is not None and not before.digest:
-        # Earlier versions kept none.
-        before = msgspec.structs.replace(before, digest=now.digest)
+    before, prompts = await anyio.to_thread.run_sync(_known, store.path)
     if before is None:
-        await store.append(now)
-    elif before != now:
-        part = _what_differs(before, now)
-        raise UsageError(
-            f"{store.path}: the {part} of environment {now.name!r} is not what it was when the run "
-            "began; name another database with --run, or bring the old one back"
-        )
+        await store.append(environment.as_record())
+    else:
+        _check_same(store.path, before, environment)
     asked = {(prompt.role, prompt.sha256) for prompt in prompts}
     records = [prompt_record(role, environment.prompts) for role in roles]
     await store.append(*(each for each in records if (each.role, each.sha256) not in asked))
 
 
+def check_same_world(path: Path, environment: Environment) -> None:
+    """Raise `UsageError` if the run began with another policy, other tools or another state: what
+    was kept before would stand under rules and schemas that it was not made for.
+    """
+    before, _ = _known(path)
+    if before is not None:
+        _check_same(path, before, environment)
+
+
+def _check_same(path: Path, before: EnvironmentRecord, environment: Environment) -> None:
+    now = environment.as_record()
+    if not before.digest:
+        # Earlier versions kept none.
+        before = msgspec.structs.replace(before, digest=now.digest)
+    if before != now:
+        raise UsageError(
+            f"{path}: the {_what_differs(before, now)} of environment {now.name!r} is not what it "
+            "was when the run began; name another database with --run, or bring the old one back"
+        )
+
+
 async def record_scoring(store: Store, rubric: Rubric, judge: ChatClient) -> None:
-    """Write down how the run judges its conversations."""
+    """Write down how the run judges its conversations.
+
+    Raises `UsageError` if it judged them otherwise before: one scoring is one rubric.
+    """
+    told = msgspec.json.decode(msgspec.json.encode(rubric))
+    before = await anyio.to_thread.run_sync(_first_scoring, store)
+    if before is not None and before.rubric != told:
+        raise UsageError(
+            f"{store.path}: the rubric is not what it was when the run began; bring the old one "
+            "back, and judge by the new one afterwards: simia judge"
+        )
     model = "" if rubric.combine == "check" else judge.endpoint.model or ""
-    await store.append(ScoringRecord(SCORING, msgspec.to_builtins(rubric), model))
+    await store.append(ScoringRecord(SCORING, told, model))
 
 
-def _known(store: Store) -> tuple[EnvironmentRecord | None, list[PromptRecord]]:
+def _first_scoring(store: Store) -> ScoringRecord | None:
     with Reader(store.path) as reader:
+        return next(iter(reader.scorings()), None)
+
+
+def _known(path: Path) -> tuple[EnvironmentRecord | None, list[PromptRecord]]:
+    with Reader(path) as reader:
         prompts = reader.prompts()
         try:
             return reader.environment(), prompts

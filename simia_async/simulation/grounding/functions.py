@@ -3,6 +3,8 @@
 import inspect
 from typing import Any
 
+import msgspec
+
 from simia_async.environments.tool_effects import ToolError, ToolFunction
 from simia_async.errors import BadReply
 from simia_async.simulation.grounding.observation import State
@@ -14,7 +16,8 @@ async def call_function(
 ) -> ToolReply:
     """What the function of tool `name` returned. Raises `BadReply` if it fails."""
     try:
-        returned = function(state, **arguments)
+        # Its own copy: what it changes in there is no change of the world.
+        returned = function(msgspec.json.decode(msgspec.json.encode(state)), **arguments)
         if inspect.isawaitable(returned):
             returned = await returned
     except ToolError as error:

@@ -1,0 +1,39 @@
+"""Settings of rollouts that contradict each other: what would be given and do nothing."""
+
+from simia_async.config import SCRIPTED_AGENT, PolicyEndpoint, RolloutConfig
+from simia_async.config.fields import fields_of
+from simia_async.config.roles import ToolEndpoint, UserEndpoint
+from simia_async.errors import ConfigError
+
+_OF_ENGINE = ("calls", "max_in_flight", "temperature")
+"""What the embedded engine is told of a policy's settings."""
+
+
+def check_consistent(config: RolloutConfig) -> None:
+    """Raise `ConfigError` for the first."""
+    for problem in (_of_joint_mode(config), _of_policy(config)):
+        if problem is not None:
+            raise ConfigError(problem)
+
+
+def _of_joint_mode(config: RolloutConfig) -> str | None:
+    own = {"user": config.user_endpoint, "tool": config.tool_endpoint}
+    if config.mode == "joint" and own != {"user": UserEndpoint(), "tool": ToolEndpoint()}:
+        return (
+            "--mode joint: one prompt plays user and tools, so they have no endpoints of their "
+            "own; leave --user-… and --tool-… out, or take --mode roles"
+        )
+    return None
+
+
+def _of_policy(config: RolloutConfig) -> str | None:
+    policy = config.policy
+    if policy.model is None:
+        idle = [f for f in fields_of(PolicyEndpoint) if f.name not in _OF_ENGINE]
+        given = next((f for f in idle if getattr(policy, f.name) != f.default), None)
+        return None if given is None else f"{given.flag}: also needs --policy-model: whose it is"
+    if config.adapter is not None:
+        return "--adapter: is of the embedded policy, and --policy-model names another one"
+    if policy.model == SCRIPTED_AGENT and not policy.base_url and policy.calls != "native":
+        return f"--policy-calls {policy.calls}: {SCRIPTED_AGENT} makes calls in the native way only"
+    return None
