@@ -79,9 +79,10 @@ class ChatVoice:
 
     def remember(self, turns: Sequence[TurnRecord], tokens: int) -> None:
         """Take up the messages as they were."""
-        self._tokens = tokens
         self._seen = last_spoken(turns)
         self._append(msgspec.convert(turn.message, Message) for turn in turns[: self._seen])
+        if self._seen:
+            self._tokens = tokens or self._estimate()
 
     async def speak(self, history: Sequence[Message], turn: int, ledger: list[CallRecord]) -> Said:
         """One chat completion. Raises as `Voice.speak` does."""
@@ -102,10 +103,10 @@ class ChatVoice:
             if error.code == "context_length_exceeded" or _TOO_LONG.search(error.detail):
                 raise ContextFull(str(error)) from error
             raise
-        self._tokens = reply.usage.tokens_in + reply.usage.tokens_out
         said = self._read(reply, turn)
         self._append([said.message])
         self._seen += 1
+        self._tokens = reply.usage.tokens_in + reply.usage.tokens_out or self._estimate()
         return said
 
     def _read(self, reply: ChatReply, turn: int) -> Said:
@@ -129,12 +130,13 @@ class ChatVoice:
         # A server without a parser of calls leaves them in the text.
         return (self._policy.style or HERMES).parse(content, id_prefix)
 
+    def _estimate(self) -> int:
+        """Tokens so far, for an endpoint that does not tell."""
+        return (self._sent.size + self._tools_size) // _BYTES_PER_TOKEN
+
     def _check_room(self, new_bytes: int) -> None:
         context = self._policy.sampling.context
-        tokens = self._tokens + new_bytes / _BYTES_PER_TOKEN
-        if not self._tokens:  # The endpoint has not told yet, or never does.
-            tokens = (self._sent.size + self._tools_size) / _BYTES_PER_TOKEN
-        if context is not None and tokens >= context:
+        if context is not None and self._tokens + new_bytes / _BYTES_PER_TOKEN >= context:
             raise ContextFull(f"{context} tokens are not enough")
 
     def _append(self, messages: Iterable[Message]) -> None:

@@ -101,11 +101,12 @@ class _Calls:
                     self.tokens[call.trajectory_id] = call.tokens_in + call.tokens_out
 
     def are_lost(self, sessions: Sequence[SessionRecord]) -> bool:
-        """Whether an owner was killed after lost calls were counted last. The last of `sessions` is
-        the one that asks; those in between may have been refused, and count nothing.
+        """Whether an owner was killed and no session after it has counted what was lost. The last
+        of `sessions` is the one that asks; others may have been refused before they came to that.
         """
-        killed = [session for session in sessions[:-1] if session.ended_at is None]
-        return bool(killed) and killed[-1].beat_at >= self._counted_at
+        pairs = zip(sessions, sessions[1:], strict=False)
+        after = [later for earlier, later in pairs if earlier.ended_at is None]
+        return bool(after) and after[-1].started_at > self._counted_at
 
 
 def _task_of(
