@@ -1,5 +1,6 @@
 """What earlier sessions of a run of rollouts have left: what is done, and what goes on."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ class _Calls:
         """Whether an owner was killed and no session after it has counted what was lost. The last
         of `sessions` is the one that asks; others may have been refused before they came to that.
         """
-        pairs = zip(sessions, sessions[1:], strict=False)
+        pairs = itertools.pairwise(sessions)
         after = [later for earlier, later in pairs if earlier.ended_at is None]
         return bool(after) and after[-1].started_at > self._counted_at
 

@@ -34,7 +34,7 @@ class Observation(msgspec.Struct, frozen=True):
 
     value: Any
     text: str
-    """`value` as JSON: what the agent reads."""
+    """What the agent reads."""
     is_error: bool
     source: Source
     ops: list[Op] = []
@@ -45,8 +45,13 @@ class Observation(msgspec.Struct, frozen=True):
     """Facts of this rollout alone, to be stored together with the turn."""
 
 
+def shown(value: Any) -> str:
+    """A JSON value as the agent reads it: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else text_of(value)
+
+
 def text_of(value: Any) -> str:
-    """A JSON value as the agent reads it."""
+    """A JSON value as text."""
     return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
 
 

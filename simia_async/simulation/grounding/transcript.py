@@ -4,7 +4,7 @@ from simia_store import CallRecord, FactRecord, TurnRecord
 
 from simia_async.messages import ToolCall
 from simia_async.simulation.asking import read_json
-from simia_async.simulation.grounding.observation import Ask, Observation, text_of
+from simia_async.simulation.grounding.observation import Ask, Observation, shown
 from simia_async.simulation.replies import ToolReply
 
 
@@ -22,7 +22,7 @@ class TranscriptWorld:
     ) -> Observation:
         """What `call` returned. Raises `EndpointError`."""
         reply = await ask(None, lambda text: read_json(ToolReply, text))
-        return Observation(reply.observation, text_of(reply.observation), reply.is_error, "llm")
+        return Observation(reply.observation, shown(reply.observation), reply.is_error, "llm")
 
     def restore(self, turns: list[TurnRecord], own_facts: list[FactRecord]) -> None:
         """There is nothing to take up."""

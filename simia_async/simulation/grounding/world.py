@@ -19,6 +19,7 @@ from simia_async.simulation.grounding.observation import (
     Request,
     Source,
     State,
+    shown,
     text_of,
 )
 from simia_async.simulation.grounding.own import OwnWorld
@@ -208,7 +209,7 @@ class GroundedWorld:
         facts = len(self._shared.facts) if self._own is None else self._own.facts
         value = reply.observation
         return Observation(
-            value, text_of(value), reply.is_error, source, ops or [], facts, records or []
+            value, shown(value), reply.is_error, source, ops or [], facts, records or []
         )
 
 
