@@ -132,7 +132,7 @@ def play_user(request: ChatRequest) -> str:
 def play_tool(request: ChatRequest) -> str:
     """What the call returned at this place."""
     task, history = _task_and_history(request)
-    answer = task.reference[len(history) - 1]
+    answer = task.reference[len(history)]
     assert answer.role == "tool"
     observation = observed(answer.content)
     [call] = history[-1].tool_calls or ()

@@ -1,7 +1,8 @@
-"""The reference's pattern (Simia-RL): the synchronous `OpenAI` client in a pool of 16 threads, and
-a barrier a turn over the whole batch: all policies speak, then all worlds answer.
+"""The reference's pattern (Simia-RL): the synchronous `OpenAI` client in pools of threads, and a
+barrier a turn over the whole batch: all policies speak, then all worlds answer.
 
-MORE is how many policies speak at once: there they are a batch of one local engine.
+MORE is how many policies speak at once, which there are a batch of one local engine, and how many
+worlds answer at once, which there are 16 at most.
 """
 
 from collections.abc import Callable
@@ -10,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import openai
 from rollout_talk import Job, Stopwatch, Talk
 
-WORLDS_AT_ONCE = 16
-
 job = Job()
+policies_at_once, worlds_at_once = map(int, job.more)
 with (
     openai.OpenAI(base_url=job.url, api_key="none", max_retries=0, timeout=300) as client,
-    ThreadPoolExecutor(int(job.more[0])) as policies,
-    ThreadPoolExecutor(WORLDS_AT_ONCE) as worlds,
+    ThreadPoolExecutor(policies_at_once) as policies,
+    ThreadPoolExecutor(worlds_at_once) as worlds,
 ):
 
     def ask(talk: Talk) -> None:
+        assert talk.body is not None
         talk.take(client.chat.completions.create(**talk.body).choices[0].message)
 
     def answer(talk: Talk) -> None:

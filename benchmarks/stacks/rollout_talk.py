@@ -78,25 +78,32 @@ def _play(task: Task) -> Generator[Body, Any, None]:
     while True:
         said = yield _user_body(task, history)
         reply = msgspec.json.decode(said.content, type=UserReply)
-        history.append(Message("user", reply.message))
-        sent.append({"role": "user", "content": reply.message})
+        _add(Message("user", reply.message), history, sent)
         if reply.done:
             break
-        while True:
-            spoken = yield {"model": "policy", "messages": sent, "tools": ENVIRONMENT.tools}
-            message = _message_of(spoken)
-            history.append(message)
-            sent.append(message.as_wire())
-            if not message.tool_calls:
-                break
-            for call in message.tool_calls:
-                told = yield _tool_body(history)
-                observed = msgspec.json.decode(told.content, type=ToolReply).observation
-                text = msgspec.json.encode(observed).decode()
-                history.append(Message("tool", text, tool_call_id=call.id))
-                sent.append(history[-1].as_wire())
+        yield from _agent_acts(history, sent)
     verdict = yield _judge_body(task, history)
     msgspec.json.decode(verdict.content, type=Judgement)
+
+
+def _agent_acts(history: list[Message], sent: list[Body]) -> Generator[Body, Any, None]:
+    """Calls and observations, up to the agent's word to the user."""
+    while True:
+        spoken = yield {"model": "policy", "messages": sent, "tools": ENVIRONMENT.tools}
+        message = _message_of(spoken)
+        _add(message, history, sent)
+        if not message.tool_calls:
+            break
+        for call in message.tool_calls:
+            told = yield _tool_body(history)
+            observed = msgspec.json.decode(told.content, type=ToolReply).observation
+            text = msgspec.json.encode(observed).decode()
+            _add(Message("tool", text, tool_call_id=call.id), history, sent)
+
+
+def _add(message: Message, history: list[Message], sent: list[Body]) -> None:
+    history.append(message)
+    sent.append(message.as_wire())
 
 
 def _message_of(spoken: Any) -> Message:
@@ -167,6 +174,9 @@ class Stopwatch:
         cpu_s, wall_s = time.process_time() - self._cpu, time.perf_counter() - self._wall
         if len(self._ends) != job.conversations:
             raise SystemExit(f"{len(self._ends)} of {job.conversations} conversations ended")
-        turns = job.conversations * turns_stored(job.turns)
+        counts = {
+            "turns": job.conversations * turns_stored(job.turns),
+            "calls": job.conversations * calls_made(job.turns),
+        }
         ends = {f"ended_{n}": self._ends[-(-len(self._ends) * n // 100) - 1] for n in SHARES}
-        return {"turns": turns, "cpu_s": cpu_s, "wall_s": wall_s, **ends}
+        return {**counts, "cpu_s": cpu_s, "wall_s": wall_s, **ends}

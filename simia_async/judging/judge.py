@@ -1,6 +1,5 @@
 """The judge of conversations: code where code can tell, an LLM for the rest."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -17,10 +16,8 @@ from simia_async.judging.checks import check_case
 from simia_async.judging.rubric import Rubric, combined
 from simia_async.judging.votes import Vote, read_vote, tally
 from simia_async.simulation.asking import Asker
+from simia_async.simulation.grounding import fits
 from simia_async.simulation.prompts import Tag
-
-_SHOWN = 6000
-"""Characters of JSON; a final state of more is told by its changes alone."""
 
 
 class Judge:
@@ -98,7 +95,7 @@ class Judge:
         if self.rubric.instructions:
             task["instructions"] = self.rubric.instructions
         final = case.final_state
-        if final is not None and not _is_small(final):
+        if final is not None and not fits(final):
             final = None
         return {
             "environment": asker.named("judge", policy=True),
@@ -112,19 +109,9 @@ class Judge:
 def _shown_check(case: Case) -> Any:
     """The task's check, with the whole state that it wants where that is small."""
     check, wanted = case.task.check, case.wanted_state
-    if check is None or wanted is None or not _is_small(wanted):
+    if check is None or wanted is None or not fits(wanted):
         return check
     return msgspec.structs.replace(check, final_state=wanted)
-
-
-def _is_small(state: dict[str, Any]) -> bool:
-    """Whether a prompt may hold the state. It is encoded only as far as that takes."""
-    room = _SHOWN
-    for piece in json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode(state):
-        room -= len(piece)
-        if room < 0:
-            return False
-    return True
 
 
 def _in_words(checks: dict[str, bool]) -> str:

@@ -229,7 +229,10 @@ class Conversation:
     def _asker_of(
         self, call: ToolCall
     ) -> Callable[[dict[str, Any] | None, Callable[[str], ToolReply]], Awaitable[ToolReply]]:
-        history = [*self._seen_by_user, Message("assistant", tool_calls=[call])]
+        history = self._seen_by_user
+        if history[-1].tool_calls != [call]:
+            # Of several calls, the one that is meant stands at the end.
+            history = [*history, Message("assistant", tool_calls=[call])]
 
         async def ask(state: dict[str, Any] | None, read: Callable[[str], ToolReply]) -> ToolReply:
             return await self._setting.simulator.tool(

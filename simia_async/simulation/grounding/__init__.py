@@ -11,7 +11,7 @@ from simia_async.simulation.grounding.contradictions import contradictions
 from simia_async.simulation.grounding.entities import is_told
 from simia_async.simulation.grounding.observation import Ask, Observation, ReadReply
 from simia_async.simulation.grounding.shared import SharedFacts
-from simia_async.simulation.grounding.slices import state_slice
+from simia_async.simulation.grounding.slices import fits, state_slice
 from simia_async.simulation.grounding.transcript import TranscriptWorld
 from simia_async.simulation.grounding.world import GroundedWorld
 
@@ -25,6 +25,7 @@ __all__ = [
     "ToolFunction",
     "TranscriptWorld",
     "contradictions",
+    "fits",
     "is_told",
     "state_slice",
 ]

@@ -22,7 +22,7 @@ def state_slice(state: State, arguments: dict[str, Any], limit_bytes: int = LIMI
     there are none either, all without their inner objects. Where it is too much, later ones are
     left out. `_omitted` says how many of each collection are not shown whole.
     """
-    if _room_after(state, limit_bytes) >= 0:
+    if fits(state, limit_bytes):
         return state
     collections = collections_of(state)
     part = _Slice(collections, limit_bytes)
@@ -123,6 +123,11 @@ def _referred(collections: Collections, touched: list[Entity]) -> list[Entity]:
 
 def _flat(entity: dict[str, Any]) -> dict[str, Any]:
     return {name: each for name, each in entity.items() if not isinstance(each, dict | list)}
+
+
+def fits(value: Any, limit_bytes: int = LIMIT_BYTES) -> bool:
+    """Whether a prompt may hold a value: it is about so many bytes of JSON at most."""
+    return _room_after(value, limit_bytes) >= 0
 
 
 def _room_after(value: Any, room: int) -> int:
