@@ -21,13 +21,15 @@ check: install ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; about 25 minutes
+bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; about half an hour
 	$(BIN)/python benchmarks/call_path.py --litellm-python $(BENCH_VENV)/bin/python
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/writer.py
 	$(BIN)/python benchmarks/rules.py
 	$(BIN)/python benchmarks/dedupe.py
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python -m benchmarks.grounding
 
 soak: install ## what is too long for `test`: runs killed many times over
 	$(BIN)/pytest -m soak --timeout 900
