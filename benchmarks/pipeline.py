@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline_work import SEEDS, answers, material_of
-from serving import Mock
+from serving import Mock, running
 
 HERE = Path(__file__).parent
 SCALE = 25
@@ -38,13 +38,8 @@ def author(bodies: Sequence[bytes]) -> Iterator[Mock]:
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"\n".join(bodies))
         file.flush()
-        command = [sys.executable, str(HERE / "pipeline_mock.py"), file.name]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as process:
-            yield Mock(process)
-            assert process.stdin is not None
-            process.stdin.close()
+        with running("pipeline_mock.py", file.name) as mock:
+            yield mock
 
 
 def run(side: str, n: int, *arguments: object) -> Result:

@@ -6,15 +6,13 @@ since the last time, and the mean length of their prompts and of the texts they 
 it ends with standard input.
 """
 
-import asyncio
 import json
 import re
 import statistics
 import sys
 from pathlib import Path
-from typing import Any, cast
 
-import httptools
+from plain_server import serve
 
 from simia_async.speed import run_fast
 
@@ -31,15 +29,15 @@ class Author:
         self._requests = 0
         self._looked_at: list[tuple[bytes, bytes]] = []
 
-    def answer(self, request: bytes) -> bytes:
-        """The body of an answer."""
+    def answer(self, request: bytes) -> tuple[bytes, float]:
+        """The body of an answer, which is there at once."""
         # Anything that is not the last parameter of the request may hold the same words.
         number = int(SEED.findall(request)[-1])
         body = self._bodies[number % len(self._bodies)]
         self._requests += 1
         if self._requests % LOOKED_AT == 0:
             self._looked_at.append((request, body))
-        return body
+        return body, 0.0
 
     def summary(self) -> dict[str, float]:
         """Of the requests since the last time."""
@@ -55,44 +53,5 @@ class Author:
         return summary
 
 
-class Connection(asyncio.Protocol):
-    """One keep-alive connection."""
-
-    def __init__(self, author: Author) -> None:
-        self._author = author
-        self._parser = httptools.HttpRequestParser(self)
-        self._request: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
-        self._transport = cast("asyncio.WriteTransport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        self._parser.feed_data(data)
-
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        self._request.append(body)
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        request = b"".join(self._request)
-        self._request.clear()
-        body = self._author.answer(request) if request else b'{"object":"list","data":[]}'
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self._transport.writelines((head % len(body), body))
-
-
-async def main(bodies: list[bytes]) -> None:
-    author = Author(bodies)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(author), "127.0.0.1", 0, backlog=4096)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
-        answer: dict[str, Any] = author.summary()
-        print(json.dumps(answer), flush=True)
-
-
 if __name__ == "__main__":
-    run_fast(main, Path(sys.argv[1]).read_bytes().splitlines())
+    run_fast(serve, Author(Path(sys.argv[1]).read_bytes().splitlines()))

@@ -10,15 +10,11 @@ minutes on two cores.
 
 import argparse
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
-from serving import Mock, run_stack
+from serving import Mock, run_stack, running
 
-HERE = Path(__file__).parent
 SCALES = ((1000, 8, 1.0), (5000, 4, 5.0))
 """Conversations at once, how often the policy speaks in each, mean latency in seconds."""
 CONVERSATIONS, TURNS = 300, 8
@@ -33,16 +29,9 @@ SHARES = (50, 90, 99, 100)
 Result = dict[str, float]
 
 
-@contextmanager
-def world(latency: str = "none") -> Iterator[Mock]:
+def world(latency: str = "none") -> AbstractContextManager[Mock]:
     """The mock of policy and world, until the context ends."""
-    command = [sys.executable, str(HERE / "rollouts_mock.py"), latency]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        yield Mock(process)
-        assert process.stdin is not None
-        process.stdin.close()
+    return running("rollouts_mock.py", latency)
 
 
 def run(mock: Mock, stack: str, *arguments: object) -> Result:

@@ -10,16 +10,15 @@ latencies of a conversation and how many requests there were since the last time
 standard input.
 """
 
-import asyncio
 import json
 import re
 import sys
 import zlib
 from collections import Counter
-from typing import Any, cast
+from typing import Any
 
-import httptools
 import msgspec
+from plain_server import serve
 
 from simia_async.speed import run_fast
 from simia_async.testing import Latency
@@ -111,53 +110,5 @@ def _completion(message: dict[str, Any], size: int) -> bytes:
     )
 
 
-class Connection(asyncio.Protocol):
-    """One keep-alive connection."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._parser = httptools.HttpRequestParser(self)
-        self._request: list[bytes] = []
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the loop."""
-        self._transport = cast("asyncio.WriteTransport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Called by the loop."""
-        self._parser.feed_data(data)
-
-    def on_body(self, body: bytes) -> None:
-        """Called by the parser."""
-        self._request.append(body)
-
-    def on_message_complete(self) -> None:
-        """Called by the parser."""
-        request = b"".join(self._request)
-        self._request.clear()
-        if not request:
-            # Only a list of models is asked for without a body.
-            self._send(b'{"object":"list","data":[]}')
-            return
-        body, latency_s = self._world.answer(request)
-        if latency_s:
-            asyncio.get_running_loop().call_later(latency_s, self._send, body)
-        else:
-            self._send(body)
-
-    def _send(self, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self._transport.writelines((head % len(body), body))
-
-
-async def main(latency: str) -> None:
-    world = World(latency)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(world), "127.0.0.1", 0, backlog=8192)
-    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
-    while await asyncio.to_thread(sys.stdin.readline):
-        print(json.dumps(world.summary()), flush=True)
-
-
 if __name__ == "__main__":
-    run_fast(main, sys.argv[1])
+    run_fast(serve, World(sys.argv[1]))

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,15 @@ class Mock:
         return answer
 
 
-@contextmanager
-def mock(latency: str = "none", *, keep: bool = False) -> Iterator[Mock]:
+def mock(latency: str = "none", *, keep: bool = False) -> AbstractContextManager[Mock]:
     """The mock, until the context ends."""
-    command = [sys.executable, str(HERE / "mock.py"), latency, "keep" if keep else "count"]
+    return running("mock.py", latency, "keep" if keep else "count")
+
+
+@contextmanager
+def running(script: str, *arguments: str) -> Iterator[Mock]:
+    """A mock of its own, until the context ends."""
+    command = [sys.executable, str(HERE / script), *arguments]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
