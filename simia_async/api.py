@@ -24,6 +24,7 @@ from simia_async.config import (
 )
 from simia_async.environments import Environment, Task
 from simia_async.environments.environment import place_of
+from simia_async.runs.demo_data import make_demo_data
 from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
 from simia_async.runs.record import default_path
@@ -129,20 +130,23 @@ async def _streamed(
 
 
 async def train_sft(
-    data: str | Path,
+    data: str | Path | None = None,
     *,
+    report: Report = _ignore,
     run: str | Path | None = None,
     out: str | Path | None = None,
     **settings: Any,
 ) -> SftResult:
-    """LoRA SFT on the kept trajectories of the run `data`.
+    """LoRA SFT on the kept trajectories of the run `data`; without one, on 192 that are made of
+    `mini-retail` first, in a run beside this one.
 
     `settings` are those of `SftConfig`. The adapter is published in the directory `out`, by
     default beside the run's database.
     """
     config = configure(SftConfig, keywords_layer(SftConfig, settings))
     path = _place(run) or default_path("sft")
-    return await run_sft(config, Path(data), path, adapters_directory(path, out))
+    source = Path(data) if data is not None else await make_demo_data(path, report=report)
+    return await run_sft(config, source, path, adapters_directory(path, out))
 
 
 async def train_rl(

@@ -13,12 +13,12 @@ from simia_async.cli.output import progress_bar, report, run, stdout
 from simia_async.cli.report import print_report
 from simia_async.cli.train import print_rl, print_sft, print_step
 from simia_async.config import EvalConfig, GenerateConfig, GrpoConfig, SftConfig
+from simia_async.runs.demo_data import DEMO_TRAJECTORIES
 from simia_async.runs.evaluate import run_evaluate
 from simia_async.runs.generate import run_generate
 from simia_async.runs.rl import run_rl
 from simia_async.runs.sft import run_sft
 
-_TRAJECTORIES = 192
 _HELDOUT_TASKS = 60
 
 
@@ -49,7 +49,7 @@ def demo(
 
 async def _demo(place: Path) -> None:
     stdout.print(Rule("1. generate: a few seeds in, many trajectories out"))
-    generated = GenerateConfig(n=_TRAJECTORIES)
+    generated = GenerateConfig(n=DEMO_TRAJECTORIES)
     with progress_bar("generate") as bar:
         result = await run_generate(
             generated,

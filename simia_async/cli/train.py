@@ -7,8 +7,10 @@ import typer
 
 from simia_async.api import adapters_directory
 from simia_async.cli import options
+from simia_async.cli.generate import show_progress
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show
 from simia_async.config import GrpoConfig, SftConfig
+from simia_async.runs.demo_data import make_demo_data
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
 from simia_async.runs.sft import SftResult, run_sft
@@ -20,7 +22,14 @@ app = typer.Typer(no_args_is_help=True, help="Train a LoRA adapter: supervised, 
 @app.command()
 @options.takes_settings(SftConfig)
 def sft(
-    data: Annotated[Path, typer.Option(help="Database of a generate run.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Database of a run that kept trajectories. Default: one that is made of "
+            "mini-retail, beside the run.",
+            show_default=False,
+        ),
+    ] = None,
     path: options.Run = None,
     out: options.Out = None,
     as_json: AsJson = False,
@@ -31,6 +40,7 @@ def sft(
 
     async def main() -> SftResult:
         place = path or default_path("sft")
+        source = data or await _demo_data(place, hidden=as_json)
         with progress_bar("train sft", hidden=as_json) as bar:
 
             def show(metrics: Metrics) -> None:
@@ -38,13 +48,20 @@ def sft(
                 bar.update(metrics.step, total, f"loss {metrics.values['loss']:.4f}")
 
             adapters = adapters_directory(place, out)
-            return await run_sft(config, data, place, adapters, on_metrics=show)
+            return await run_sft(config, source, place, adapters, on_metrics=show)
 
     result = run(main)
     if as_json:
         print_json(result)
     else:
         print_sft(result)
+
+
+async def _demo_data(place: Path, *, hidden: bool) -> Path:
+    with progress_bar("generate", hidden=hidden) as bar:
+        return await make_demo_data(
+            place, report=report, on_progress=lambda p: show_progress(bar, p)
+        )
 
 
 def print_sft(result: SftResult) -> None:
