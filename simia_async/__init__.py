@@ -7,7 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simia_async.api import evaluate, generate, generate_stream, rollout, train_rl, train_sft
+    from simia_async.api import (
+        evaluate,
+        generate,
+        generate_stream,
+        judge,
+        rollout,
+        train_rl,
+        train_sft,
+    )
     from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
@@ -21,6 +29,7 @@ _HOMES = {
     "evaluate": "api",
     "generate": "api",
     "generate_stream": "api",
+    "judge": "api",
     "load_environment": "environments.environment",
     "rollout": "api",
     "train_rl": "api",
@@ -35,6 +44,7 @@ __all__ = [
     "evaluate",
     "generate",
     "generate_stream",
+    "judge",
     "load_environment",
     "rollout",
     "train_rl",

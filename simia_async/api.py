@@ -17,6 +17,7 @@ from simia_async.config import (
     EvalConfig,
     GenerateConfig,
     GrpoConfig,
+    JudgeConfig,
     RolloutConfig,
     SftConfig,
     configure,
@@ -27,6 +28,7 @@ from simia_async.environments.environment import place_of
 from simia_async.runs.demo_data import make_demo_data
 from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
+from simia_async.runs.judge import JudgeResult, run_judge
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlResult, run_rl
 from simia_async.runs.rollout import PlayedGroup, run_rollouts
@@ -107,6 +109,15 @@ async def rollout(
     async with aclosing(_streamed(begin, "rollout")) as groups:
         async for group in groups:
             yield group
+
+
+async def judge(run: str | Path, *, report: Report = _ignore, **settings: Any) -> JudgeResult:
+    """Judge the stored conversations of `run` once more: a scoring beside the others.
+
+    `settings` are those of `JudgeConfig`, such as `rubric`, a TOML file.
+    """
+    config = configure(JudgeConfig, keywords_layer(JudgeConfig, settings))
+    return await run_judge(config, Path(run), report=report)
 
 
 async def _streamed(

@@ -203,6 +203,13 @@ def test_what_is_no_run_of_rollouts_cannot_be_resumed(tmp_path: Path) -> None:
     assert not (tmp_path / "none.db").exists()
 
 
+async def test_what_was_played_is_judged_again_from_a_script(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text('combine = "check"\n')
+    await played(run=tmp_path / "r.db", tasks=2)
+    result = await simia_async.judge(tmp_path / "r.db", rubric=tmp_path / "r.toml")
+    assert (result.scoring, result.judged, result.wanted) == (2, 4, 4)
+
+
 async def test_a_slow_reader_slows_the_run_down(tmp_path: Path) -> None:
     path = tmp_path / "r.db"
     settings: dict[str, Any] = {"policy": AGENT, "tasks": 200, "group_size": 1, "concurrency": 8}
