@@ -36,6 +36,7 @@ COMMANDS = (
     "train sft",
     "train rl",
     "eval",
+    "policy serve",
     "scripted-server",
     "config show",
     "config check",

@@ -10,6 +10,7 @@ from simia_async.cli import (
     export,
     generate,
     judge,
+    policy,
     report,
     rollout,
     runs,
@@ -35,6 +36,7 @@ app.command("export")(export.export)
 app.command("report")(report.report)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(train.app, name="train")
+app.add_typer(policy.app, name="policy")
 app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate.evaluate)
 app.command("scripted-server")(scripted_server.scripted_server)

@@ -156,8 +156,30 @@ class SftConfig(Settings, frozen=True, kw_only=True):
     learning_rate: Annotated[
         float, Meta(description="Peak learning rate.", gt=0, extra={"flag": "--lr"})
     ] = 4e-3
+    schedule: Annotated[
+        Literal["linear", "cosine", "constant"],
+        Meta(description="How the learning rate falls; all but constant end at a tenth."),
+    ] = "linear"
+    warm_up: Annotated[
+        float, Meta(description="Share of the steps in which the learning rate rises.", ge=0, le=1)
+    ] = 0.1
+    weight_decay: Annotated[float, Meta(description="AdamW's weight decay.", ge=0)] = 0.0
+    max_grad_norm: Annotated[
+        float, Meta(description="Gradients are scaled down to this norm.", gt=0)
+    ] = 1.0
     tokens_per_batch: TokensPerBatch = 2048
+    packing: Annotated[
+        bool, Meta(description="Lay samples side by side in a batch, instead of padding them.")
+    ] = True
+    accumulate: Annotated[int, Meta(description="Batches of an optimizer step.", ge=1)] = 1
     lora_rank: LoraRank = 16
+    lora_targets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Modules that get an adapter, by the end of their names.",
+            extra={"flag": "--lora-target", "unset": "all linear layers"},
+        ),
+    ] = ()
     seed: Seed = 0
     store: StoreConfig = StoreConfig()
 

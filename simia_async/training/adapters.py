@@ -13,21 +13,45 @@ from transformers import AutoModelForCausalLM
 from simia_async.errors import SimiaError, UsageError
 
 
-def attach_adapter(model_dir: Path, adapter: Path | None, rank: int) -> PeftModel:
+def attach_adapter(
+    model_dir: Path,
+    adapter: Path | None,
+    rank: int,
+    targets: tuple[str, ...] = (),
+    attention: str | None = None,
+) -> PeftModel:
     """The base model with a trainable adapter: a fresh one, or a copy of `adapter`.
 
-    Raises `UsageError` if the model or the adapter cannot be loaded.
+    A fresh one is attached to the modules whose names end in `targets`; with none, to all linear
+    layers. `attention` names an implementation, None leaves it to transformers. Raises
+    `UsageError` if the model or the adapter cannot be loaded, or a target is not in the model.
     """
     try:
-        base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+        base = AutoModelForCausalLM.from_pretrained(
+            model_dir, dtype=torch.float32, attn_implementation=attention
+        )
         if adapter is not None:
             return PeftModel.from_pretrained(base, adapter, is_trainable=True)
+        _check_targets(base, model_dir, targets)
         config = LoraConfig(
-            r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules=list(targets) or "all-linear",
+            task_type="CAUSAL_LM",
         )
         return get_peft_model(base, config)
     except (OSError, ValueError, RuntimeError) as error:
         raise UsageError(f"{adapter or model_dir}: cannot be loaded: {error}") from error
+
+
+def _check_targets(base: torch.nn.Module, model_dir: Path, targets: tuple[str, ...]) -> None:
+    linear = [name for name, m in base.named_modules() if isinstance(m, torch.nn.Linear)]
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in linear):
+            known = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+            raise UsageError(
+                f"--lora-target: {model_dir} has no linear layer {target!r}; it has {known}"
+            )
 
 
 def publish_adapter(

@@ -35,7 +35,10 @@ def spoken_logprobs(model: PeftModel, batch: Batch) -> tuple[torch.Tensor, torch
     # Only the spoken positions go through the output layer; padding is on the right, where causal
     # attention keeps it from mattering.
     inner: Any = model.get_base_model()
-    states = inner.get_decoder()(input_ids=batch.inputs_bt, use_cache=False)
+    apart: dict[str, Any] = {}
+    if batch.lengths is not None:
+        apart = {"position_ids": batch.positions_bt, "sample_lengths": batch.lengths}
+    states = inner.get_decoder()(input_ids=batch.inputs_bt, use_cache=False, **apart)
     logits_nv = inner.get_output_embeddings()(states.last_hidden_state[spoken_bt]).float()
     return -F.cross_entropy(logits_nv, batch.targets_bt[spoken_bt], reduction="none"), spoken_bt
 
@@ -69,12 +72,12 @@ def grpo_loss(
     return GrpoTerms(-gains_n.sum() / normaliser, logprobs_n.numel(), outside, kl)
 
 
-def clip_gradients(parameters: list[torch.nn.Parameter]) -> float:
-    """Scale the gradients to a norm of at most 1; return the norm they had.
+def clip_gradients(parameters: list[torch.nn.Parameter], limit: float = 1.0) -> float:
+    """Scale the gradients to a norm of at most `limit`; return the norm they had.
 
     Raises `UsageError` if it is not finite, before anything is learnt from it.
     """
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, 1.0))
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, limit))
     if not math.isfinite(norm):
         raise UsageError("the gradient is not finite; lower the learning rate")
     return norm

@@ -9,7 +9,7 @@ from simia_store import Reader, TrajectoryStatus
 
 from simia_async.errors import UsageError
 from simia_async.messages import Message
-from simia_async.rendering.renderer import Renderer, Sample
+from simia_async.rendering.renderer import Renderer
 
 
 class TrainingSample(msgspec.Struct, frozen=True):
@@ -23,17 +23,36 @@ class TrainingSample(msgspec.Struct, frozen=True):
     advantage: float
 
 
+class SftSample(msgspec.Struct, frozen=True):
+    """One kept trajectory as token ids and the mask of what the agent said, both of length T."""
+
+    trajectory_id: int
+    ids: list[int]
+    loss_mask: list[int]
+
+    @property
+    def spoken(self) -> int:
+        """Tokens that are predicted; the first of a conversation never is."""
+        return sum(self.loss_mask[1:])
+
+
 class Batch(msgspec.Struct, frozen=True):
-    """Samples padded on the right to the longest, and shifted: position t predicts `targets` t."""
+    """Samples shifted, so that position t predicts `targets` t: padded on the right to the longest,
+    or packed side by side in one row.
+    """
 
     inputs_bt: torch.Tensor
     targets_bt: torch.Tensor
     mask_bt: torch.Tensor
     logprobs_bt: torch.Tensor
     advantages_b: torch.Tensor
+    lengths: list[int] | None = None
+    """Of the samples in a packed row; None in a padded batch."""
+    positions_bt: torch.Tensor | None = None
+    """In a packed row they begin anew with each sample."""
 
 
-def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> tuple[list[Sample], int]:
+def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> tuple[list[SftSample], int]:
     """Kept trajectories of a run as samples, and how many were longer than `limit` tokens.
 
     Raises `UsageError` if none is left.
@@ -48,7 +67,7 @@ def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> tuple[list[S
             if len(sample.ids) > limit:
                 too_long += 1
             else:
-                samples.append(sample)
+                samples.append(SftSample(trajectory.id, sample.ids, sample.loss_mask))
     if not samples:
         raise UsageError(
             f"{data}: no trajectory to train on ({too_long} are longer than the model's context "
@@ -117,6 +136,42 @@ def as_batch(samples: Sequence[TrainingSample]) -> Batch:
         logprobs_bt=logprobs_bt[:, 1:],
         advantages_b=torch.tensor([sample.advantage for sample in samples]),
     )
+
+
+def as_packed_row(samples: Sequence[SftSample]) -> Batch:
+    """All samples in one row. None predicts the first token of the next."""
+    lengths = [len(sample.ids) - 1 for sample in samples]
+    inputs = [token for sample in samples for token in sample.ids[:-1]]
+    targets = [token for sample in samples for token in sample.ids[1:]]
+    mask = [spoken for sample in samples for spoken in sample.loss_mask[1:]]
+    positions = [position for length in lengths for position in range(length)]
+    return Batch(
+        inputs_bt=torch.tensor([inputs]),
+        targets_bt=torch.tensor([targets]),
+        mask_bt=torch.tensor([mask], dtype=torch.float),
+        logprobs_bt=torch.zeros(1, len(inputs)),
+        advantages_b=torch.zeros(len(samples)),
+        lengths=lengths,
+        positions_bt=torch.tensor([positions]),
+    )
+
+
+def pack_by_tokens(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
+    """Indices in rows of at most `tokens_per_batch` tokens, first fit, the longest first.
+
+    A longer sample has a row of its own.
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        fitting = (row for row, left in enumerate(room) if left >= lengths[index])
+        row = next(fitting, len(rows))
+        if row == len(rows):
+            rows.append([])
+            room.append(tokens_per_batch)
+        rows[row].append(index)
+        room[row] -= lengths[index]
+    yield from rows
 
 
 def split_by_tokens(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:

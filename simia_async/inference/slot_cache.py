@@ -1,0 +1,86 @@
+"""Keys and values of many conversations, a row each, in the shape of a transformers cache.
+
+A forward pass is told which rows it is for and where in them its tokens begin. What lies in a row
+behind its conversation's end is never read before it is written.
+"""
+
+from typing import Any
+
+import torch
+from transformers.cache_utils import Cache, DynamicLayer
+
+_GROWTH = 128
+"""Tokens by which rows grow."""
+
+
+class SlotCache(Cache):
+    """One layer of keys and values for each of the model's. Grows as rows and tokens need."""
+
+    def __init__(self, layers: int) -> None:
+        self._rows_of = [_SlotLayer() for _ in range(layers)]  # type: ignore[no-untyped-call]
+        super().__init__(layers=list(self._rows_of))
+
+    def aim(self, slots_b: torch.Tensor, starts_b: torch.Tensor, width: int) -> torch.Tensor:
+        """Say where the next pass writes: `width` tokens from `starts_b` on in rows `slots_b`.
+
+        Gives its attention mask, True where a token is seen.
+        """
+        positions_bt = starts_b[:, None] + torch.arange(width)
+        seen = int(starts_b.max()) + width
+        # Neighbouring rows are read in place; others are gathered.
+        first, last = int(slots_b[0]), int(slots_b[-1])
+        in_line = last - first + 1 == len(slots_b) and bool((slots_b.diff() == 1).all())
+        rows = slice(first, last + 1) if in_line else slots_b
+        for layer in self._rows_of:
+            layer.aim(slots_b, positions_bt, rows, seen)
+        return (torch.arange(seen) <= positions_bt[:, :, None])[:, None]
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Give a row the first tokens of another."""
+        for layer in self._rows_of:
+            layer.copy(source, target, length)
+
+
+class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def aim(self, slots_b: torch.Tensor, positions_bt: torch.Tensor, rows: Any, seen: int) -> None:
+        self._slots_b1, self._positions_bt = slots_b[:, None], positions_bt
+        self._rows, self._seen = rows, seen
+        self._highest = int(slots_b.max())
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            heads, size = key_states.shape[1], key_states.shape[3]
+            self.keys = key_states.new_zeros(0, heads, 0, size)
+            self.values = value_states.new_zeros(0, heads, 0, value_states.shape[3])
+        self._grow()
+        # Indices around a slice put the heads last but one.
+        self.keys[self._slots_b1, :, self._positions_bt] = key_states.transpose(1, 2)
+        self.values[self._slots_b1, :, self._positions_bt] = value_states.transpose(1, 2)
+        return self.keys[self._rows, :, : self._seen], self.values[self._rows, :, : self._seen]
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        self._highest, self._seen = target, length
+        self._grow()
+        self.keys[target, :, :length] = self.keys[source, :, :length]
+        self.values[target, :, :length] = self.values[source, :, :length]
+
+    def _grow(self) -> None:
+        rows, _, room, _ = self.keys.shape
+        if self._highest < rows and self._seen <= room:
+            return
+        new_rows = rows if self._highest < rows else max(2 * rows, self._highest + 1)
+        new_room = max(room, -(-self._seen // _GROWTH) * _GROWTH)
+        self.keys = _enlarged(self.keys, new_rows, new_room)
+        self.values = _enlarged(self.values, new_rows, new_room)
+
+
+def _enlarged(old: torch.Tensor, rows: int, room: int) -> torch.Tensor:
+    new = old.new_zeros(rows, old.shape[1], room, old.shape[3])
+    new[: old.shape[0], :, : old.shape[2]] = old
+    return new
