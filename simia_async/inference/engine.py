@@ -148,7 +148,8 @@ class Engine:
         """Tell all who wait what went wrong, and go on: a thread that ended would answer nobody."""
         for turn in list(self._turns):
             self._end(turn, error)
-        for _, future in (*self._waiting, *self._changes):
+        jobs: list[tuple[Any, Future[Any]]] = [*self._waiting, *self._changes]
+        for _, future in jobs:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
         self._waiting.clear()
