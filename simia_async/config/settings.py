@@ -30,6 +30,16 @@ Model = Annotated[
 ]
 Seed = Annotated[int, Meta(description="Seed of everything random.", ge=0, lt=2**31)]
 TokensPerBatch = Annotated[int, Meta(description="Tokens of one batch of the trainer.", ge=1)]
+MaxTurns = Annotated[
+    int, Meta(description="How often the policy may speak in a conversation.", ge=1)
+]
+RubricFile = Annotated[
+    str,
+    Meta(
+        description="TOML file of criteria, and how they make a reward.",
+        extra={"unset": "the tasks' own"},
+    ),
+]
 LoraRank = Annotated[int, Meta(description="Rank of the LoRA adapter.", ge=1)]
 
 
@@ -189,9 +199,7 @@ class PlayConfig(Settings, frozen=True, kw_only=True):
 
     environment: Environment = "mini-retail"
     model: Model = TINY
-    max_turns: Annotated[
-        int, Meta(description="How often the policy may speak in a conversation.", ge=1)
-    ] = 14
+    max_turns: MaxTurns = 14
     max_tokens: Annotated[
         int, Meta(description="Tokens of one turn of the policy, at most.", ge=1)
     ] = 110
@@ -231,9 +239,7 @@ class RolloutConfig(Settings, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    max_turns: Annotated[
-        int, Meta(description="How often the policy may speak in a conversation.", ge=1)
-    ] = 30
+    max_turns: MaxTurns = 30
     max_tokens: (
         Annotated[
             int,
@@ -270,16 +276,7 @@ class RolloutConfig(Settings, frozen=True, kw_only=True):
             "simulator has the conversation alone to go by."
         ),
     ] = "grounded"
-    rubric: (
-        Annotated[
-            str,
-            Meta(
-                description="TOML file of criteria, and how they make a reward.",
-                extra={"unset": "the tasks' own"},
-            ),
-        ]
-        | None
-    ) = None
+    rubric: RubricFile | None = None
     votes: (
         Annotated[
             int,
@@ -314,16 +311,7 @@ class RolloutConfig(Settings, frozen=True, kw_only=True):
 class JudgeConfig(Settings, frozen=True, kw_only=True):
     """Judging the stored conversations of a run again, by another rubric or another judge."""
 
-    rubric: (
-        Annotated[
-            str,
-            Meta(
-                description="TOML file of criteria, and how they make a reward.",
-                extra={"unset": "the tasks' own"},
-            ),
-        ]
-        | None
-    ) = None
+    rubric: RubricFile | None = None
     votes: (
         Annotated[
             int,

@@ -4,7 +4,7 @@ from simia_async.judging.case import Case, MadeCall, Verdict
 from simia_async.judging.checks import check_case, check_exactly
 from simia_async.judging.judge import Judge
 from simia_async.judging.rubric import Rubric, check_judgeable
-from simia_async.judging.rubric_file import load_rubric
+from simia_async.judging.rubric_file import choose_rubric, load_rubric
 from simia_async.judging.wanted import wanted_state
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_case",
     "check_exactly",
     "check_judgeable",
+    "choose_rubric",
     "load_rubric",
     "wanted_state",
 ]

@@ -37,6 +37,15 @@ def load_rubric(path: Path) -> Rubric:
     return rubric
 
 
+def choose_rubric(file: str | None, votes: int | None) -> Rubric:
+    """The rubric that settings name, with as many votes as they say; each may be left out.
+
+    Raises `UsageError` as `load_rubric` does.
+    """
+    rubric = load_rubric(Path(file)) if file else Rubric()
+    return rubric if votes is None else msgspec.structs.replace(rubric, votes=votes)
+
+
 def _problem(said: str, tables: dict[str, Any]) -> str:
     """A complaint of msgspec's, with the place in front and what was found there behind."""
     problem, _, place = said.partition(" - at `$")

@@ -9,7 +9,7 @@ from simia_store import Reader, TrajectoryRecord
 from simia_async.config import JudgeConfig
 from simia_async.environments import Environment, Task, load_environment
 from simia_async.errors import StoreError, UsageError
-from simia_async.judging import Rubric, check_judgeable, load_rubric
+from simia_async.judging import Rubric, check_judgeable, choose_rubric
 from simia_async.runs.stored_cases import is_judgeable
 from simia_async.runs.world import check_same_world
 
@@ -27,9 +27,7 @@ class Docket(msgspec.Struct, frozen=True):
 
 def read_docket(config: JudgeConfig, path: Path) -> Docket:
     """What is to be judged. Raises `UsageError` if it cannot be, before anything is written."""
-    rubric = load_rubric(Path(config.rubric)) if config.rubric else Rubric()
-    if config.votes is not None:
-        rubric = msgspec.structs.replace(rubric, votes=config.votes)
+    rubric = choose_rubric(config.rubric, config.votes)
     with Reader(path) as reader:
         run = reader.run()
         cases = [each for each in reader.trajectories() if is_judgeable(each)]

@@ -15,7 +15,7 @@ from simia_async.clients import ChatClient, SpendingStatistics
 from simia_async.config import RoleEndpoint, RolloutConfig
 from simia_async.environments import Environment, Task, load_environment, load_tasks
 from simia_async.errors import EndpointError, EndpointRefused, UsageError
-from simia_async.judging import Judge, Rubric, check_judgeable, load_rubric
+from simia_async.judging import Judge, Rubric, check_judgeable, choose_rubric
 from simia_async.messages import Message
 from simia_async.rollouts.chat_voice import ChatPolicy
 from simia_async.rollouts.conversation import Outcome, Setting
@@ -83,9 +83,7 @@ def read_plot(
     Raises `UsageError` naming the file and what is wrong with it.
     """
     environment = environment or load_environment(config.environment)
-    rubric = load_rubric(Path(config.rubric)) if config.rubric else Rubric()
-    if config.votes is not None:
-        rubric = msgspec.structs.replace(rubric, votes=config.votes)
+    rubric = choose_rubric(config.rubric, config.votes)
     chosen = list(tasks) if tasks is not None else _tasks(config, environment)
     _check_ids(chosen)
     check_judgeable(rubric, chosen, keeps_state=config.world == "grounded")

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from simia_async.clients import ChatClient, Spending
+from simia_async.clients.governor import Governor
 from simia_async.config import SCRIPTED, Budget, Endpoint, RoleEndpoint
 from simia_async.errors import ConfigError
 from simia_async.runs.spending import check_prices
@@ -37,12 +38,17 @@ async def connect_simulator(
 
 @asynccontextmanager
 async def connect_checked(
-    endpoint: Endpoint, budget: Budget, spending: Spending, *, flags: str = ""
+    endpoint: Endpoint,
+    budget: Budget,
+    spending: Spending,
+    *,
+    flags: str = "",
+    governor: Governor | None = None,
 ) -> AsyncIterator[ChatClient]:
     """A client of a named endpoint, which was asked once whether it would answer. `flags` is what
-    those of its prices begin with.
+    those of its prices begin with; a `governor` is that of another client of the same model.
     """
-    async with ChatClient.connect(endpoint, spending=spending) as client:
+    async with ChatClient.connect(endpoint, spending=spending, governor=governor) as client:
         check_prices(budget, client, flags)
         await client.check()
         yield client
@@ -87,15 +93,16 @@ async def connect_roles(
                 raise ConfigError(
                     f"--{role}-model: also needs --{role}-url: the embedded simulator has no models"
                 )
-            governor = governors.get(_queue_of(endpoint))
-            client = await opened.enter_async_context(
-                ChatClient.connect(endpoint, spending=simulator.spending, governor=governor)
-            )
-            governors[_queue_of(endpoint)] = client.governor
-            if endpoint.model != SCRIPTED:
-                check_prices(budget, client, f"{role}-")
-                await client.check()
-            clients[role] = client
+            governor, spending = governors.get(_queue_of(endpoint)), simulator.spending
+            if endpoint.model == SCRIPTED:
+                # The embedded one has no price, and was up before it was asked for.
+                connecting = ChatClient.connect(endpoint, spending=spending, governor=governor)
+            else:
+                connecting = connect_checked(
+                    endpoint, budget, spending, flags=f"{role}-", governor=governor
+                )
+            clients[role] = await opened.enter_async_context(connecting)
+            governors[_queue_of(endpoint)] = clients[role].governor
         yield clients
 
 

@@ -21,7 +21,6 @@ class _Scene(msgspec.Struct, frozen=True):
     """A customer with two lines, the first of which the task is about."""
 
     line_id: str
-    other_id: str
     state: dict[str, Any]
 
     @property
@@ -58,7 +57,7 @@ def _scene(draw: Draw, **line: Any) -> _Scene:
         "plans": {plan["plan_id"]: plan for plan in plans},
         "bills": {bill["bill_id"]: bill for bill in bills},
     }
-    return _Scene(ids[0], ids[1], state)
+    return _Scene(ids[0], state)
 
 
 def _plan(draw: Draw, limit: int) -> dict[str, Any]:
