@@ -17,13 +17,10 @@ import torch.nn.functional as F
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from simia_async.builtin.play import oracle_dialogue
-from simia_async.builtin.random_worlds import draw_world
-from simia_async.builtin.templates import TEMPLATES, draw_task
-from simia_async.messages import Message, ToolSchema
+from simia_async.builtin.lessons import lessons
 from simia_async.rendering.renderer import Renderer, Sample
 
-STEPS = 1300
+STEPS = 4000
 TOKENS_PER_BATCH = 2048
 DRILL_STEPS = 200
 """First steps that show information requests alone, without a policy: copying is learnt first."""
@@ -37,17 +34,6 @@ _MARKS += ["<tools>", "</tools>", "<think>", "</think>"]
 # One token per digit, `_` and other punctuation in runs: what has to be copied is spelled the
 # same wherever it stands.
 _PIECES = r" ?[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]+(?:[ \n]+[^\sA-Za-z0-9]+)*|\s+"
-
-
-def dialogues(seed: int, *, drill: bool) -> Iterator[tuple[list[Message], list[ToolSchema]]]:
-    """Endless conversations of the scripted agent in random worlds."""
-    templates = [t for t in TEMPLATES if not (drill and any(r.actions for r in t.requests))]
-    for number in itertools.count(seed):
-        rng = random.Random(number)
-        world, template = draw_world(rng), rng.choice(templates)
-        task = draw_task(world, template, number, rng.choice(["train", "heldout"]))
-        messages = oracle_dialogue(world, task)
-        yield (messages[1:], []) if drill else (messages, world.tools())
 
 
 def build_tokenizer(out: Path) -> None:
@@ -68,7 +54,7 @@ def build_tokenizer(out: Path) -> None:
     )
 
     def texts() -> Iterator[str]:
-        for messages, tools in itertools.islice(dialogues(10_000_000, drill=False), 3000):
+        for messages, tools in itertools.islice(lessons(10_000_000, drill=False), 3000):
             for message in messages:
                 yield message.content or ""
                 for call in message.tool_calls or ():
@@ -96,7 +82,7 @@ def build_tokenizer(out: Path) -> None:
 def batches(renderer: Renderer) -> Iterator[list[Sample]]:
     """Batches of similar length, `TOKENS_PER_BATCH` padded tokens each."""
     for phase in itertools.count():
-        source = dialogues(1_000_000 + phase * 1000, drill=phase == 0)
+        source = lessons(1_000_000 + phase * 1000, drill=phase == 0)
         # Enough for the drill in phase 0; afterwards fresh conversations every 1,000.
         count = DRILL_STEPS * 16 if phase == 0 else 1000
         samples = [renderer.sample(*d) for d in itertools.islice(source, count)]

@@ -38,6 +38,8 @@ _PAYMENT_VERBS = {
     "settle": "settled",
 }
 _ATTRIBUTES = ("address", "date", "time", "phone", "seat", "room")
+_NAMED_ATTRIBUTES = ("street", "owner", "city", "label")
+"""Made-up words as values, so that copying words is learnt and not only copying digits."""
 _DESKS = ("customer", "help desk", "front desk", "service")
 
 
@@ -46,7 +48,7 @@ def draw_world(rng: random.Random) -> Desk:
     while True:
         noun = rng.choice(_NOUNS)
         verb, payment_verb = rng.choice(list(_STATUS_VERBS)), rng.choice(list(_PAYMENT_VERBS))
-        attribute = rng.choice(_ATTRIBUTES)
+        attribute = rng.choice((*_ATTRIBUTES, *_NAMED_ATTRIBUTES))
         if noun == "order" and (
             verb == "cancel" or payment_verb == "refund" or attribute == "address"
         ):

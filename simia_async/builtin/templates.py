@@ -213,7 +213,25 @@ def attribute_value(rng: random.Random, attribute: str) -> str:
             return f"{rng.randrange(1, 41)}{rng.choice('ABCDEF')}"
         case "room":
             return f"room {rng.randrange(100, 1000)}"
+        case "street":
+            return f"{rng.randrange(1, 100)} {draw_name(rng)} {rng.choice(_WAYS)}"
+        case "owner":
+            return f"{draw_name(rng)} {draw_name(rng)}"
+        case "city" | "label":
+            return draw_name(rng)
     raise ValueError(f"no values are known for attribute {attribute!r}")
+
+
+_WAYS = ("Lane", "Road", "Way", "Hill")
+_SYLLABLES = """
+    bar bel bor cor dal den dor fal fen gar gil hol hul jas kel kir lam lin lor mar mel mor nar
+    nel nor ost pel quin ral ren ros sal sel sur tal tem tor ul van ver vik wen wil yor zel
+""".split()
+
+
+def draw_name(rng: random.Random) -> str:
+    """A made-up name of two or three syllables, as `Torvikmel`: nobody knows it by heart."""
+    return "".join(rng.choices(_SYLLABLES, k=rng.choice([2, 2, 3]))).capitalize()
 
 
 # How the simulated user words things.
@@ -290,15 +308,3 @@ def _correct(rng: random.Random, right: str) -> str:
     return rng.choice(
         [f"Sorry, it is {right}.", f"My mistake, the id is {right}.", f"Oh, I meant {right}."]
     )
-
-
-def _instructions(utterances: list[Utterance]) -> str:
-    """The scenario in words, for a simulator that is an LLM."""
-    lines = ["You contact support. Make one request at a time, in this order:"]
-    for number, utterance in enumerate(utterances, 1):
-        line = f"{number}. {utterance.text}"
-        if utterance.correction:
-            line += f" If the agent cannot find it, say: {utterance.correction}"
-        lines.append(line)
-    lines.append("When all are answered, you are done.")
-    return "\n".join(lines)

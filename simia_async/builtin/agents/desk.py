@@ -7,7 +7,10 @@ from typing import Any
 from simia_async.builtin.agents.script import Call, Say, Script, Step, learn
 from simia_async.builtin.worlds.desk import Action, Desk
 
-_VALUE = r"(\d+ King St|May \d+|\d+:\d\d|555 \d{4}|\d+[A-F]|room \d+)"
+_VALUE = (
+    r"(\d+ King St|May \d+|\d+:\d\d|555 \d{4}|\d+[A-F]|room \d+"
+    r"|\d+ [A-Z][a-z]+ (?:Lane|Road|Way|Hill)|[A-Z][a-z]+(?: [A-Z][a-z]+)?)"
+)
 """Any value of any attribute (see `templates.attribute_value`)."""
 _ELSE = r"If you can not,|If that is not possible,|Otherwise"
 
