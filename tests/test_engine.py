@@ -102,7 +102,7 @@ def test_versions_do_not_mix(engine: Engine) -> None:
     [
         (SampleRequest(PROMPTS[0], "policy@9", 4, 1.0, 0), "no model 'policy@9'"),
         (SampleRequest([], "policy@0", 4, 1.0, 0), "prompt is empty"),
-        (SampleRequest(PROMPTS[0], "policy@0", 5000, 1.0, 0), "context of 1024"),
+        (SampleRequest(PROMPTS[0], "policy@0", 5000, 1.0, 0), "context length of 1024"),
     ],
 )
 def test_what_cannot_be_sampled_is_refused(
@@ -120,7 +120,12 @@ async def test_the_endpoint_speaks_the_protocol(adapter: Path) -> None:
         foreign = openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0)
         async with foreign:
             reply = await foreign.completions.create(
-                model="policy@0", prompt=PROMPTS[0], max_tokens=20, temperature=0, logprobs=0
+                model="policy@0",
+                prompt=PROMPTS[0],
+                max_tokens=20,
+                temperature=0,
+                logprobs=0,
+                extra_body={"return_token_ids": True},
             )
             assert reply.choices[0].finish_reason in ("stop", "length")
             assert reply.usage.completion_tokens == len(reply.choices[0].token_ids)

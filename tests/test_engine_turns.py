@@ -122,7 +122,7 @@ def test_versions_that_come_and_go_under_load_lose_and_mix_nothing(adapters: lis
             prompt, sampled = first_prompt(number), future.result()
             expected = plain_logprobs(model, prompt + sampled.token_ids, len(prompt))
             assert torch.allclose(torch.tensor(sampled.logprobs), expected, atol=1e-4)
-    assert engine.models == ["policy@0", "policy@2"]
+    assert list(engine.models) == ["policy@0", "policy@2"]
 
 
 def test_a_name_that_is_taken_is_refused_but_the_same_adapter_may_be_loaded_again(

@@ -12,67 +12,35 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import openai  # noqa: E402
-from aiohttp.test_utils import TestServer  # noqa: E402
-from transformers import AutoModelForCausalLM  # noqa: E402
 
-from simia_async.config import TINY  # noqa: E402
-from simia_async.inference.engine import Engine  # noqa: E402
-from simia_async.inference.server import PolicyServer  # noqa: E402
-from simia_async.messages import FunctionCall, Message, ToolCall  # noqa: E402
-from simia_async.models import model_directory  # noqa: E402
-from simia_async.rendering.renderer import Renderer  # noqa: E402
+from tests.policy_endpoints import (  # noqa: E402
+    ANSWER,
+    ARGUMENTS,
+    CONVERSATION,
+    MODEL,
+    OPENING,
+    RENDERER,
+    TOOLS,
+    engine,
+    served,
+)
 
-MODEL = model_directory(TINY)
-RENDERER = Renderer(MODEL)
-PARAMETERS = {"type": "object", "properties": {"order_id": {"type": "string"}}}
-TOOLS = [{"type": "function", "function": {"name": "get_order", "parameters": PARAMETERS}}]
-ARGUMENTS = '{"order_id":"W1234"}'
-OPENING = [
-    {"role": "system", "content": "Help with orders."},
-    {"role": "user", "content": "Where is my order W1234?"},
-]
-ANSWER = "It is on its way."
 SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()", "policy", "serve"]
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
-    """A model that knows one conversation by heart: a call, then an answer."""
-    call = ToolCall("c", FunctionCall("get_order", ARGUMENTS))
-    messages = [
-        *(Message(**message) for message in OPENING),
-        Message("assistant", "", tool_calls=[call]),
-        Message("tool", "shipped", tool_call_id="c"),
-        Message("assistant", ANSWER),
-    ]
-    sample = RENDERER.sample(messages, TOOLS)
-    ids, mask = torch.tensor([sample.ids]), torch.tensor([sample.loss_mask])
-    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(45):
-        loss = model(ids, labels=ids.masked_fill(mask == 0, -100)).loss
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    directory = tmp_path_factory.mktemp("model")
-    model.save_pretrained(directory)
-    return Engine(directory, RENDERER.eos_id)
-
-
 @pytest.fixture
-async def client(engine: Engine) -> AsyncIterator[openai.AsyncOpenAI]:
-    server = TestServer(PolicyServer(engine, RENDERER, "secret").app())
-    await server.start_server()
-    base_url = f"http://127.0.0.1:{server.port}/v1"
-    async with openai.AsyncOpenAI(base_url=base_url, api_key="secret", max_retries=0) as foreign:
+async def client() -> AsyncIterator[openai.AsyncOpenAI]:
+    async with (
+        served(engine(), key="secret") as base_url,
+        openai.AsyncOpenAI(base_url=base_url, api_key="secret", max_retries=0) as foreign,
+    ):
         yield foreign
-    await server.close()
 
 
 async def test_an_episode_with_a_tool_call_through_the_openai_client(
     client: openai.AsyncOpenAI,
 ) -> None:
-    settings = {"model": "policy@0", "tools": TOOLS, "temperature": 0, "max_tokens": 60}
+    settings = {"model": "policy@0", "tools": TOOLS, "temperature": 0, "max_tokens": 90}
     first = await client.chat.completions.create(messages=OPENING, logprobs=True, **settings)
     choice = first.choices[0]
     assert choice.finish_reason == "tool_calls"
@@ -96,23 +64,25 @@ async def test_a_stream_says_what_the_whole_answer_says(client: openai.AsyncOpen
         messages=OPENING,
         tools=TOOLS,
         temperature=0,
-        max_tokens=60,
+        max_tokens=90,
         stream=True,
         stream_options={"include_usage": True},
     )
     chunks = [chunk async for chunk in stream]
     choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
     calls = [call for choice in choices for call in choice.delta.tool_calls or ()]
-    assert [call.function.name for call in calls] == ["get_order"]
-    assert json.loads(calls[0].function.arguments) == json.loads(ARGUMENTS)
+    assert [call.function.name for call in calls if call.id] == ["get_order"]
+    arguments = "".join(call.function.arguments for call in calls)
+    assert json.loads(arguments) == json.loads(ARGUMENTS)
     assert [c.finish_reason for c in choices if c.finish_reason] == ["tool_calls"]
     assert chunks[-1].usage.completion_tokens > 0
 
 
 async def test_stop_texts_end_a_turn_and_are_left_out(client: openai.AsyncOpenAI) -> None:
-    settings = {"model": "policy@0", "prompt": "Hello", "max_tokens": 30, "temperature": 0}
+    prompt = RENDERER.prompt_ids(CONVERSATION[:-1], [])
+    settings = {"model": "policy@0", "prompt": prompt, "max_tokens": 30, "temperature": 0}
     whole = (await client.completions.create(**settings)).choices[0].text
-    stop = whole[len(whole) // 2 :][:3]
+    stop = whole[6:][:3]
     cut = (await client.completions.create(stop=stop, **settings)).choices[0]
     assert cut.finish_reason == "stop"
     assert cut.text == whole[: whole.index(stop)]
@@ -132,7 +102,7 @@ async def test_seeds_repeat_and_differ(client: openai.AsyncOpenAI) -> None:
     ("settings", "kind"),
     [
         ({"model": "policy@7"}, openai.NotFoundError),
-        ({"n": 2}, openai.BadRequestError),
+        ({"presence_penalty": 1}, openai.BadRequestError),
         ({"temperature": -1}, openai.BadRequestError),
         ({"max_tokens": 5000}, openai.BadRequestError),
         ({"messages": []}, openai.BadRequestError),

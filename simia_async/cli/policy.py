@@ -1,5 +1,6 @@
 """`simia policy serve`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,13 @@ def _policy() -> None:
     """The policy as an endpoint."""
 
 
+def _thread_flags(threads: int | None) -> list[str]:
+    """An endpoint that stands alone has every CPU, unless its environment says otherwise."""
+    if threads is None and os.environ.get("OMP_NUM_THREADS"):
+        return []
+    return ["--threads", str(threads or os.cpu_count() or 1)]
+
+
 @app.command()
 def serve(
     model: Annotated[str, typer.Option(help="The tiny base, or a model directory.")] = TINY,
@@ -34,6 +42,15 @@ def serve(
     api_key_env: Annotated[
         str, typer.Option(help="Environment variable with the key that clients must send.")
     ] = "",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="CPU threads of the model. Default: OMP_NUM_THREADS, or one for each CPU. "
+            "Fewer where other processes compute too.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """An OpenAI-compatible endpoint of a model and its adapters. policy@0 is the base.
 
@@ -46,7 +63,7 @@ def serve(
         paths = [check_adapter(path) for path in adapter or ()]
         named = [f"{policy_name(number)}={path}" for number, path in enumerate(paths, 1)]
         flags = ["--port", str(port), "--host", host, "--api-key-env", api_key_env]
-        flags += ["--model", str(directory)]
+        flags += ["--model", str(directory), *_thread_flags(threads)]
         flags += [part for name in named for part in ("--adapter", name)]
         async with run_service(
             "policy engine", "simia_async.inference.server", report, lambda: flags

@@ -10,22 +10,21 @@ import queue
 import random
 import threading
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
-from transformers import PreTrainedModel
 
-from simia_async.errors import UnknownModel, UsageError
+from simia_async.errors import UsageError
 from simia_async.inference.drawing import draw
+from simia_async.inference.passes import last_logits
 from simia_async.inference.requests import Sampled, SampleRequest
 from simia_async.inference.slot_cache import SlotCache
 from simia_async.inference.slots import Slots
-from simia_async.inference.weights import load_base, merged
-from simia_async.models import policy_name
+from simia_async.inference.turns import Turn, in_widths
+from simia_async.inference.versions import Versions
 
 MAX_SLOTS = 256
 PREFILL_ROWS = 16
@@ -41,23 +40,6 @@ class _Unload(msgspec.Struct, frozen=True):
     name: str
 
 
-class _Turn(msgspec.Struct, eq=False):
-    """A request under way."""
-
-    request: SampleRequest
-    future: "Future[Sampled]"
-    random: random.Random
-    slot: int
-    cached: int
-    ids: list[int] = []
-    logprobs: list[float] = []
-
-    @property
-    def end(self) -> int:
-        """Length of the conversation so far."""
-        return len(self.request.prompt_ids) + len(self.ids)
-
-
 class Engine:
     """A base model and the adapters loaded beside it. All work happens on one thread.
 
@@ -67,24 +49,20 @@ class Engine:
 
     def __init__(self, model_dir: Path, eos_id: int, max_slots: int = MAX_SLOTS) -> None:
         self._eos_id = eos_id
-        base = load_base(model_dir)
-        self.context: int = base.config.max_position_embeddings
-        self._weights: dict[str, PreTrainedModel] = {policy_name(0): base}
-        self._paths: dict[str, Path] = {}
-        self._open = {policy_name(0)}
-        """Names that take requests: loaded, and not to be unloaded."""
-        self._slots = Slots(max_slots, self.context, SlotCache(base.config.num_hidden_layers))
+        self._versions = Versions(model_dir)
+        self.context = self._versions.context
+        self._slots = Slots(max_slots, self.context, SlotCache(self._versions.layers))
         self._jobs: queue.SimpleQueue[tuple[Any, Future[Any]]] = queue.SimpleQueue()
         self._entry = threading.Lock()
         self._waiting: deque[tuple[SampleRequest, Future[Sampled]]] = deque()
         self._changes: deque[tuple[_Load | _Unload, Future[None]]] = deque()
-        self._turns: list[_Turn] = []
+        self._turns: list[Turn] = []
         threading.Thread(target=self._work, daemon=True, name="engine").start()
 
     @property
-    def models(self) -> list[str]:
-        """Names that can be asked for; `policy@0` is the base."""
-        return [name for name in list(self._weights) if name in self._open]
+    def models(self) -> dict[str, Path]:
+        """Names that can be asked for, and where each was loaded from; `policy@0` is the base."""
+        return self._versions.open
 
     def sample(self, request: SampleRequest) -> "Future[Sampled]":
         """Queue a request; cancelling its future ends it. Raises `UnknownModel`, or `UsageError` if
@@ -92,17 +70,21 @@ class Engine:
         """
         if not request.prompt_ids:
             raise UsageError("the prompt is empty")
+        lowest, highest = min(request.prompt_ids), max(request.prompt_ids)
+        if lowest < 0 or highest >= self._versions.vocabulary:
+            raise UsageError(
+                f"token id {lowest if lowest < 0 else highest} is not one of the model's "
+                f"{self._versions.vocabulary}"
+            )
         if request.max_tokens < 1:
             raise UsageError(f"max_tokens is {request.max_tokens}; it must be at least 1")
         if len(request.prompt_ids) + request.max_tokens > self.context:
             raise UsageError(
                 f"{len(request.prompt_ids)} prompt tokens and max_tokens {request.max_tokens} do "
-                f"not fit the model's context of {self.context}"
+                f"not fit the model's context length of {self.context}"
             )
         with self._entry:
-            if request.model not in self._open:
-                loaded = ", ".join(self.models)
-                raise UnknownModel(f"no model {request.model!r}; loaded: {loaded}")
+            self._versions.require(request.model)
             return self._queue(request)
 
     def load(self, name: str, path: Path) -> "Future[None]":
@@ -118,9 +100,7 @@ class Engine:
         Raises `UsageError` if it is not loaded.
         """
         with self._entry:
-            if name not in self._open or name == policy_name(0):
-                raise UsageError(f"no adapter {name!r} is loaded")
-            self._open.remove(name)
+            self._versions.close(name)
             return self._queue(_Unload(name))
 
     def _queue(self, job: Any) -> "Future[Any]":
@@ -140,9 +120,12 @@ class Engine:
         self._take_jobs()
         self._let_go_of_cancelled()
         self._change_adapters()
-        self._begin(self._admit())
-        for model in dict.fromkeys(turn.request.model for turn in self._turns):
-            self._step([turn for turn in self._turns if turn.request.model == model])
+        admitted = self._admit()
+        self._turns += admitted
+        for batch in in_widths(admitted):
+            self._advance(batch)
+        for model in dict.fromkeys(turn.model for turn in self._turns):
+            self._advance([turn for turn in self._turns if turn.model == model])
 
     def _fail_all(self, error: Exception) -> None:
         """Tell all who wait what went wrong, and go on: a thread that ended would answer nobody."""
@@ -168,7 +151,7 @@ class Engine:
     def _let_go_of_cancelled(self) -> None:
         self._waiting = deque(job for job in self._waiting if not job[1].cancelled())
         for turn in [turn for turn in self._turns if turn.future.cancelled()]:
-            self._end(turn)
+            self._end(turn, RuntimeError("the turn was dropped"))
 
     def _change_adapters(self) -> None:
         """Load and unload in order, up to an adapter that still has work."""
@@ -188,131 +171,63 @@ class Engine:
                     future.set_result(None)
 
     def _has_work(self, model: str) -> bool:
-        under_way = [turn.request.model for turn in self._turns]
+        under_way = [turn.model for turn in self._turns]
         return model in under_way or any(request.model == model for request, _ in self._waiting)
 
     def _change(self, change: _Load | _Unload) -> None:
-        name = change.name
         if isinstance(change, _Unload):
-            del self._weights[name], self._paths[name]
-            self._slots.forget(name)
-        elif name not in self._weights:
-            self._weights[name] = merged(self._weights[policy_name(0)], change.path)
-            self._paths[name] = change.path
-            with self._entry:
-                self._open.add(name)
-        elif self._paths.get(name) != change.path:
-            raise UsageError(f"the adapter {name!r} is loaded already, from another path")
+            self._versions.unload(change.name)
+            self._slots.forget(change.name)
+        else:
+            self._versions.load(change.name, change.path)
 
-    def _admit(self) -> list[_Turn]:
+    def _admit(self) -> list[Turn]:
         """Give waiting requests rows. Of equal prompts one goes first, and the rest take its row's
         keys and values over in the next round.
         """
-        admitted: list[_Turn] = []
+        admitted: list[Turn] = []
         prompts: set[tuple[int, ...]] = set()
         left: deque[tuple[SampleRequest, Future[Sampled]]] = deque()
-        while self._waiting and len(admitted) < PREFILL_ROWS:
+        while self._waiting and len(admitted) < PREFILL_ROWS and not self._slots.are_busy:
             request, future = self._waiting.popleft()
             prompt = tuple(request.prompt_ids)
-            place = None
-            if prompt not in prompts:
-                place = self._slots.take(request.model, request.prompt_ids)
-            if place is None:
+            if prompt in prompts:
                 left.append((request, future))
                 continue
             prompts.add(prompt)
-            admitted.append(_Turn(request, future, random.Random(request.seed), *place))
+            slot, cached = self._slots.take(request.model, request.prompt_ids)
+            admitted.append(Turn(request, future, random.Random(request.seed), slot, cached))
         self._waiting.extendleft(reversed(left))
         return admitted
 
-    def _begin(self, turns: list[_Turn]) -> None:
-        """Compute what is new in the prompts, those of about one length together."""
-        turns.sort(key=lambda turn: (turn.request.model, turn.end - turn.cached))
-        self._turns += turns
-        while turns:
-            model, width = turns[0].request.model, turns[0].end - turns[0].cached
-            batch = [
-                turn
-                for turn in turns
-                if turn.request.model == model and turn.end - turn.cached <= 2 * width + 8
-            ]
-            turns = turns[len(batch) :]
-            batch.sort(key=lambda turn: turn.slot)
-            self._advance(
-                batch,
-                [turn.slot for turn in batch],
-                [turn.cached for turn in batch],
-                [turn.request.prompt_ids[turn.cached :] for turn in batch],
-            )
-
-    def _step(self, turns: list[_Turn]) -> None:
-        """One token more for each."""
-        turns.sort(key=lambda turn: turn.slot)
-        self._advance(
-            turns,
-            [turn.slot for turn in turns],
-            [turn.end - 1 for turn in turns],
-            [turn.ids[-1:] for turn in turns],
-        )
-
-    def _advance(
-        self, turns: list[_Turn], slots: list[int], starts: list[int], new_ids: list[list[int]]
-    ) -> None:
-        requests = [turn.request for turn in turns]
+    def _advance(self, turns: list[Turn]) -> None:
+        """One token more for each of some turns of one model."""
+        turns = sorted(turns, key=lambda turn: turn.slot)
+        new_ids = [turn.next_ids for turn in turns]
+        starts = [turn.end - len(ids) for turn, ids in zip(turns, new_ids, strict=True)]
         try:
-            logits_bv = self._forward(self._weights[requests[0].model], slots, starts, new_ids)
-            tokens, logprobs = draw(logits_bv, requests, [turn.random for turn in turns])
-            for turn, token, logprob in zip(turns, tokens, logprobs, strict=True):
+            logits_bv = last_logits(
+                self._versions[turns[0].model],
+                self._slots.cache,
+                [turn.slot for turn in turns],
+                starts,
+                new_ids,
+            )
+            requests, randoms = [t.request for t in turns], [t.random for t in turns]
+            drawn = draw(logits_bv, requests, randoms, self._eos_id)
+            for turn, token in zip(turns, drawn, strict=True):
                 self._slots.wrote(turn.slot, turn.end)
-                self._say(turn, token, logprob)
+                self._slots.said(turn.slot, turn.end, token.token)
+                if reason := turn.say(token):
+                    self._end(turn, Sampled(turn.drawn, reason, turn.cached))
         except Exception as error:
             for turn in turns:
                 self._end(turn, error)
 
-    def _forward(
-        self,
-        model: PreTrainedModel,
-        slots: list[int],
-        starts: list[int],
-        new_ids: Sequence[list[int]],
-    ) -> torch.Tensor:
-        """Logits behind the last of each row's new ids. Shorter rows are padded on the right."""
-        width = max(map(len, new_ids))
-        ids_bt = torch.tensor([ids + [0] * (width - len(ids)) for ids in new_ids])
-        last_b = torch.tensor([len(ids) - 1 for ids in new_ids])
-        starts_b = torch.tensor(starts)
-        kept, where_b = torch.unique(last_b, return_inverse=True)
-        logits_bkv: torch.Tensor = model(
-            input_ids=ids_bt,
-            attention_mask=self._slots.cache.aim(torch.tensor(slots), starts_b, width),
-            position_ids=starts_b[:, None] + torch.arange(width),
-            past_key_values=self._slots.cache,
-            use_cache=True,
-            logits_to_keep=kept,
-        ).logits
-        return logits_bkv[torch.arange(len(slots)), where_b]
-
-    def _say(self, turn: _Turn, token: int, logprob: float) -> None:
-        request = turn.request
-        self._slots.said(turn.slot, turn.end, token)
-        turn.ids.append(token)
-        turn.logprobs.append(logprob)
-        ended = token == self._eos_id
-        if request.watch is not None:
-            ended = request.watch(token, logprob) or ended
-        if ended or len(turn.ids) >= request.max_tokens:
-            reason = "stop" if ended else "length"
-            self._end(turn, Sampled(turn.ids, turn.logprobs, reason, turn.cached))
-
-    def _end(self, turn: _Turn, result: Sampled | Exception | None = None) -> None:
-        """Free the row, and answer unless nobody waits."""
+    def _end(self, turn: Turn, result: Sampled | Exception) -> None:
+        """Free the row and answer, once."""
         if turn not in self._turns:
             return
         self._turns.remove(turn)
         self._slots.release(turn.slot)
-        if not turn.future.set_running_or_notify_cancel():
-            return
-        if isinstance(result, Sampled):
-            turn.future.set_result(result)
-        else:
-            turn.future.set_exception(result or RuntimeError("the turn was dropped"))
+        turn.answer(result)

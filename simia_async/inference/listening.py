@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from simia_async.errors import ConfigError
+from simia_async.inference.refusals import error_response
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.frames import Ready
-from simia_async.supervision.http_child import error_response
 
 _BACKLOG = 4096
 

@@ -2,31 +2,33 @@
 
 import argparse
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import msgspec
 from aiohttp import web
 
-from simia_async.errors import RenderError, SimiaError, UnknownModel, UsageError
-from simia_async.inference import answers
+from simia_async.errors import SimiaError, UsageError
+from simia_async.inference.chat_answers import ChatAnswer
+from simia_async.inference.choices import Choices
+from simia_async.inference.completion_answers import CompletionAnswer
 from simia_async.inference.engine import Engine
 from simia_async.inference.listening import key_check, listen, required_key, serve_forever
 from simia_async.inference.protocol import (
     ChatRequest,
     CompletionRequest,
     LoadRequest,
-    Sampling,
     UnloadRequest,
-    event,
 )
-from simia_async.inference.requests import Sampled, SampleRequest, Watch
+from simia_async.inference.reading import read_request
+from simia_async.inference.refusals import Refused, errors_as_json
+from simia_async.inference.replies import style_of
+from simia_async.inference.streams import stream
+from simia_async.inference.threads import set_threads
+from simia_async.inference.versions import BASE
 from simia_async.models import check_adapter
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.child import OwnerPipe
-from simia_async.supervision.http_child import error_response, json_response
+from simia_async.supervision.http_child import json_response
 
 
 class PolicyServer:
@@ -35,6 +37,7 @@ class PolicyServer:
     def __init__(self, engine: Engine, renderer: Renderer, key: str | None = None) -> None:
         self._engine = engine
         self._renderer = renderer
+        self._style = style_of(renderer)
         self._key = key
 
     def app(self) -> web.Application:
@@ -42,7 +45,7 @@ class PolicyServer:
         that go.
         """
         app = web.Application(
-            middlewares=[_errors_as_json, key_check(self._key)], client_max_size=16 * 2**20
+            middlewares=[errors_as_json, key_check(self._key)], client_max_size=16 * 2**20
         )
         app.router.add_post("/v1/completions", self._completions)
         app.router.add_post("/v1/chat/completions", self._chat)
@@ -53,48 +56,30 @@ class PolicyServer:
         return app
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
-        asked = msgspec.json.decode(await request.read(), type=CompletionRequest)
-        prompt = asked.prompt
-        ids = prompt if isinstance(prompt, list) else self._renderer.encode(prompt)
-        sampled, text = await self._sample(asked, ids, asked.max_tokens)
-        whole = answers.completion(asked, len(ids), sampled, text, self._renderer)
-        if not asked.stream:
-            return json_response(whole)
-        chunks = answers.completion_chunks(whole, with_usage=_wants_usage(asked))
-        return await _stream(request, chunks)
+        asked = read_request(await request.read(), CompletionRequest)
+        prompts = _prompts(asked, self._renderer)
+        answer = CompletionAnswer(asked, prompts, self._renderer)
+        return await self._answer(request, asked, prompts, answer)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        asked = msgspec.json.decode(await request.read(), type=ChatRequest)
-        ids = await asyncio.to_thread(
+        asked = read_request(await request.read(), ChatRequest)
+        prompt = await asyncio.to_thread(
             self._renderer.prompt_ids, asked.messages, asked.offered_tools
         )
-        limit = asked.max_completion_tokens or asked.max_tokens
-        sampled, text = await self._sample(asked, ids, limit)
-        whole = answers.chat(asked, len(ids), sampled, text, self._renderer)
-        if not asked.stream:
-            return json_response(whole)
-        chunks = answers.chat_chunks(whole, with_usage=_wants_usage(asked))
-        return await _stream(request, chunks)
+        answer = ChatAnswer(asked, prompt, self._renderer, self._style)
+        return await self._answer(request, asked, [prompt], answer)
 
-    async def _sample(
-        self, asked: Sampling, ids: list[int], max_tokens: int | None
-    ) -> tuple[Sampled, str]:
-        """A turn of at most `max_tokens` (default: what room there is), and its text."""
-        stops = asked.stops
-        wanted = SampleRequest(
-            ids,
-            asked.model,
-            max_tokens or max(1, self._engine.context - len(ids)),
-            1.0 if asked.temperature is None else asked.temperature,
-            asked.seed or 0,
-            1.0 if asked.top_p is None else asked.top_p,
-            max(0, asked.top_k),
-            _watch(self._renderer, stops) if stops else None,
-        )
-        sampled = await asyncio.wrap_future(self._engine.sample(wanted))
-        text = self._renderer.decode(sampled.token_ids)
-        ends = [text.find(stop) for stop in stops if stop in text]
-        return sampled, text[: min(ends, default=len(text))]
+    async def _answer(
+        self,
+        request: web.Request,
+        asked: CompletionRequest | ChatRequest,
+        prompts: list[list[int]],
+        answer: CompletionAnswer | ChatAnswer,
+    ) -> web.StreamResponse:
+        with Choices(self._engine, self._renderer, asked, prompts) as choices:
+            if asked.stream:
+                return await stream(request, choices, answer, wants_usage=asked.wants_usage)
+            return json_response(answer.whole(await choices.whole()))
 
     async def _load(self, request: web.Request) -> web.Response:
         body = msgspec.json.decode(await request.read(), type=LoadRequest)
@@ -109,8 +94,16 @@ class PolicyServer:
 
     async def _models(self, _: web.Request) -> web.Response:
         data = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "simia-async"}
-            for name in self._engine.models
+            {
+                "id": name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "simia-async",
+                "root": str(path),
+                "parent": None if name == BASE else BASE,
+                "max_model_len": self._engine.context,
+            }
+            for name, path in self._engine.models.items()
         ]
         return json_response({"object": "list", "data": data})
 
@@ -118,49 +111,16 @@ class PolicyServer:
         return web.Response()
 
 
-def _watch(renderer: Renderer, stops: list[str]) -> Watch:
-    """Ends a turn whose text has come to hold one of `stops`."""
-    ids: list[int] = []
-
-    def said(token: int, _: float) -> bool:
-        ids.append(token)
-        text = renderer.decode(ids)
-        return any(stop in text for stop in stops)
-
-    return said
-
-
-def _wants_usage(asked: Sampling) -> bool:
-    return bool(asked.stream_options and asked.stream_options.include_usage)
-
-
-async def _stream(request: web.Request, chunks: Iterable[Any]) -> web.StreamResponse:
-    response = web.StreamResponse()
-    response.content_type = "text/event-stream"
-    response.charset = "utf-8"
-    await response.prepare(request)
-    for chunk in chunks:
-        await response.write(event(chunk))
-    await response.write(b"data: [DONE]\n\n")
-    await response.write_eof()
-    return response
-
-
-@web.middleware
-async def _errors_as_json(request: web.Request, handler: Any) -> web.StreamResponse:
-    try:
-        response: web.StreamResponse = await handler(request)
-        return response
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        return error_response(400, f"{request.path}: {error}")
-    except (RenderError, jinja2.TemplateError) as error:
-        return error_response(400, f"the conversation cannot be rendered: {error}")
-    except UsageError as error:
-        return error_response(404 if isinstance(error, UnknownModel) else 400, str(error))
-    except RuntimeError as error:  # torch's own, such as memory: the client should hear of it
-        return error_response(500, f"the engine failed: {error}")
-    except web.HTTPException as error:
-        return error_response(error.status, f"{request.method} {request.path}: {error.reason}")
+def _prompts(asked: CompletionRequest, renderer: Renderer) -> list[list[int]]:
+    """Token ids of each prompt. Raises `Refused` for a list of several kinds of things."""
+    prompt = asked.prompt
+    if isinstance(prompt, str):
+        return [renderer.encode(prompt)]
+    if all(isinstance(one, int) for one in prompt):
+        return [[one for one in prompt if isinstance(one, int)]]
+    if any(isinstance(one, int) for one in prompt):
+        raise Refused("prompt: token ids and other prompts in one list", "prompt")
+    return [renderer.encode(one) if isinstance(one, str) else one for one in prompt]  # type: ignore[misc]
 
 
 def main() -> None:
@@ -171,6 +131,7 @@ def main() -> None:
     parser.add_argument("--adapter", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--api-key-env", default="")
+    parser.add_argument("--threads", type=int, help="of torch; default: one a CPU, but one")
     arguments = parser.parse_args()
     pipe = OwnerPipe()
     try:
@@ -179,6 +140,7 @@ def main() -> None:
     except UsageError as error:
         pipe.fail(error)
         return
+    set_threads(arguments.threads)
     try:
         renderer = Renderer(arguments.model)
         engine = Engine(arguments.model, renderer.eos_id)

@@ -1,16 +1,18 @@
 """Keys and values of many conversations, a row each, in the shape of a transformers cache.
 
-A forward pass is told which rows it is for and where in them its tokens begin. What lies in a row
-behind its conversation's end is never read before it is written.
+A forward pass is told which rows it writes and where in them its tokens begin. What lies in a row
+behind its conversation's end is never seen before it is written.
 """
-
-from typing import Any
 
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
 _GROWTH = 128
 """Tokens by which rows grow."""
+
+Rows = slice | torch.Tensor
+"""The rows that a pass reads: neighbours, which are read in place, or any others, which are copied
+together."""
 
 
 class SlotCache(Cache):
@@ -20,20 +22,14 @@ class SlotCache(Cache):
         self._rows_of = [_SlotLayer() for _ in range(layers)]  # type: ignore[no-untyped-call]
         super().__init__(layers=list(self._rows_of))
 
-    def aim(self, slots_b: torch.Tensor, starts_b: torch.Tensor, width: int) -> torch.Tensor:
-        """Say where the next pass writes: `width` tokens from `starts_b` on in rows `slots_b`.
-
-        Gives its attention mask, True where a token is seen.
+    def aim(
+        self, slots_b: torch.Tensor, positions_bt: torch.Tensor, rows: Rows, places_b: torch.Tensor
+    ) -> None:
+        """Say where the next pass writes: at `positions_bt` of the rows `slots_b`. The pass itself
+        has the rows `rows`, and those written are at `places_b` among them.
         """
-        positions_bt = starts_b[:, None] + torch.arange(width)
-        seen = int(starts_b.max()) + width
-        # Neighbouring rows are read in place; others are gathered.
-        first, last = int(slots_b[0]), int(slots_b[-1])
-        in_line = last - first + 1 == len(slots_b) and bool((slots_b.diff() == 1).all())
-        rows = slice(first, last + 1) if in_line else slots_b
         for layer in self._rows_of:
-            layer.aim(slots_b, positions_bt, rows, seen)
-        return (torch.arange(seen) <= positions_bt[:, :, None])[:, None]
+            layer.aim(slots_b, positions_bt, rows, places_b)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Give a row the first tokens of another."""
@@ -45,13 +41,15 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     keys: torch.Tensor
     values: torch.Tensor
 
-    def aim(self, slots_b: torch.Tensor, positions_bt: torch.Tensor, rows: Any, seen: int) -> None:
+    def aim(
+        self, slots_b: torch.Tensor, positions_bt: torch.Tensor, rows: Rows, places_b: torch.Tensor
+    ) -> None:
         self._slots_b1, self._positions_bt = slots_b[:, None], positions_bt
-        self._rows, self._seen = rows, seen
-        self._highest = int(slots_b.max())
+        self._rows, self._places_b = rows, places_b
+        self._highest, self._seen = int(slots_b.max()), int(positions_bt.max()) + 1
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -60,8 +58,9 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
             self.values = value_states.new_zeros(0, heads, 0, value_states.shape[3])
         self._grow()
         # Indices around a slice put the heads last but one.
-        self.keys[self._slots_b1, :, self._positions_bt] = key_states.transpose(1, 2)
-        self.values[self._slots_b1, :, self._positions_bt] = value_states.transpose(1, 2)
+        where = self._slots_b1, slice(None), self._positions_bt
+        self.keys[where] = key_states[self._places_b].transpose(1, 2)
+        self.values[where] = value_states[self._places_b].transpose(1, 2)
         return self.keys[self._rows, :, : self._seen], self.values[self._rows, :, : self._seen]
 
     def copy(self, source: int, target: int, length: int) -> None:

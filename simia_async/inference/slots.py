@@ -19,13 +19,16 @@ class Slots:
         self._ids = np.zeros((count, context), dtype=np.int32)
         self._lengths = np.zeros(count, dtype=np.int64)
 
-    def take(self, model: str, prompt_ids: list[int]) -> tuple[int, int] | None:
-        """A row for a prompt, and how many of its tokens are in it; None if every row is busy.
+    @property
+    def are_busy(self) -> bool:
+        """Whether there is no row left to take."""
+        return all(self._busy)
+
+    def take(self, model: str, prompt_ids: list[int]) -> tuple[int, int]:
+        """A row for a prompt, and how many of its tokens are in it. There is one that is not busy.
 
         At least one token is left to be computed.
         """
-        if all(self._busy):
-            return None
         best, shared = self._longest_prefix(model, prompt_ids)
         whole = shared > 0 and shared == self._lengths[best]
         slot = best if whole and not self._busy[best] else self._oldest_idle()
