@@ -27,6 +27,9 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
+# What runs tests in several processes tells each a width, which would stand for every terminal.
+os.environ.pop("COLUMNS", None)
+
 # A busy machine is slow at drawing examples, which says nothing of the code. On CI the examples are
 # the same each time; elsewhere new ones are looked for.
 hypothesis.settings.register_profile("default", suppress_health_check=[HealthCheck.too_slow])

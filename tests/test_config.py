@@ -92,7 +92,7 @@ def test_every_variable_sets_one_thing() -> None:
         (lambda: GenerateConfig(seeds="\udcff"), "not UTF-8"),
         (lambda: GenerateConfig(seeds="a\0b"), "NUL"),
         (lambda: GrpoConfig(group_size=1), "group_size: found 1; it must be at least 2"),
-        (lambda: EvalConfig(temperature=float("nan")), "temperature: found nan"),
+        (lambda: EvalConfig(temperatures=(0.0, float("nan"))), "temperatures: found nan"),
         (lambda: Budget(max_cost_usd=0), "max_cost_usd: found 0; it must be a finite number above"),
         (lambda: StoreConfig(durable="yes"), "durable: found 'yes'; it must be true or false"),
         (lambda: Endpoint(provider="other"), "it must be 'openai', 'azure', 'vllm' or 'ollama'"),
@@ -128,6 +128,8 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
     if field.type is float:
         share = 1 in (field.meta.le, field.meta.lt)
         return st.floats(0.001, 0.999 if share else 1000)
+    if field.item_type is float:
+        return st.lists(st.floats(0, 2), min_size=1).map(tuple)
     names = st.text("abcXYZ_", min_size=1, max_size=12)
     if field.name == "base_url":
         return names.map(lambda name: f"http://{name.replace('_', '-').strip('-')}x/v1")
@@ -169,9 +171,11 @@ def merged(values: dict[Key, Any]) -> str:
 def test_the_strongest_source_wins(kind: RunKind, data: st.DataObject) -> None:
     struct = KINDS[kind]
     sections = sections_of(struct)
-    # A model and where it is go together, and some are Azure's; any subset of the rest is valid.
+    # A model and where it is go together, some are Azure's, and some need another. Of the rest any
+    # subset is valid.
     tied = ("base_url", "model", "credential", "api_version", "tokenizer")
     keys = [k for k in known_settings() if k[-1] not in tied or k[-2] not in ENDPOINTS]
+    keys = [k for k in keys if k[-1] not in ("patience", "overlong_buffer")]
     own = [k for k in keys if k[0] == kind]
     in_file, in_environment = data.draw(some(keys)), data.draw(some(keys))
     stated = data.draw(some(own))
@@ -310,7 +314,7 @@ def test_variables_are_read_by_type(
     [
         ("SIMIA_GENERATE_N", "", "found ''; it must be a whole number"),
         ("SIMIA_GENERATE_N", "5.5", "found '5.5'; it must be a whole number"),
-        ("SIMIA_RL_LEARNING_RATE", "inf", "found inf; it must be a finite number above 0"),
+        ("SIMIA_SFT_LEARNING_RATE", "inf", "found inf; it must be a finite number above 0"),
         ("SIMIA_GENERATE_KEEP_FAILED", "perhaps", "it must be true or false"),
         ("SIMIA_GENERATE_DECLARE_TOOLS", "[1]", "it must be a list of texts"),
         ("SIMIA_SIMULATOR_PROVIDER", "x", "it must be 'openai', 'azure', 'vllm' or 'ollama'"),

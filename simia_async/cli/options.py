@@ -84,7 +84,9 @@ def stored_settings(settings: type[Settings], path: Path) -> Layer:
     if run is None or run.kind != kind:
         found = "no run was begun there" if run is None else f"it holds a {run.kind} run"
         raise UsageError(f"{path}: cannot be resumed: {found}; expected a {kind} run")
-    return keywords_layer(settings, run.config)
+    # A record may hold more than the settings, such as where the data was.
+    known = {n: v for n, v in run.config.items() if n in settings.__struct_fields__}
+    return keywords_layer(settings, known)
 
 
 def flag_parameters(settings: type[Settings]) -> list[inspect.Parameter]:
@@ -140,7 +142,7 @@ def _option(section: tuple[str, ...], field: Field) -> Any:
     elif field.type is bool:
         hint, flag = bool, f"{flag}/--no-{flag.removeprefix('--')}"
     elif field.is_list:
-        hint, metavar = list[str], "<text>"
+        hint, metavar = list[str], _METAVARS[field.item_type]
     panel = _PANELS[section[0]] if section else None
     option = typer.Option(
         flag, help=_help(field), metavar=metavar, show_default=False, rich_help_panel=panel

@@ -91,7 +91,9 @@ class Field(msgspec.Struct, frozen=True):
             return self.unset
         if isinstance(self.default, bool):
             return str(self.default).lower()
-        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+        if isinstance(self.default, tuple):
+            return ", ".join(map(_in_words, self.default))
+        return _in_words(self.default)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -100,8 +102,13 @@ class Field(msgspec.Struct, frozen=True):
 
     @property
     def is_list(self) -> bool:
-        """Whether it holds many texts."""
+        """Whether it holds many texts, or many numbers."""
         return get_origin(self.type) is tuple
+
+    @property
+    def item_type(self) -> Any:
+        """What a list holds; of any other setting its own type."""
+        return get_args(self.type)[0] if self.is_list else self.type
 
     @property
     def expected(self) -> str:
@@ -110,7 +117,7 @@ class Field(msgspec.Struct, frozen=True):
             *most, last = map(repr, self.choices)
             return f"{', '.join(most)} or {last}"
         if self.is_list:
-            return "a list of texts"
+            return "a list of texts" if self.item_type is str else "a list of numbers"
         kinds = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
         return kinds[self.type]
 
@@ -128,15 +135,17 @@ class Field(msgspec.Struct, frozen=True):
         if isinstance(value, int) and abs(value) >= _SHOWABLE:
             return f"found a number of too many digits; it must be {self.expected}"
         try:
-            msgspec.convert(value, self.type)
+            converted = msgspec.convert(value, self.type)
         except msgspec.ValidationError:
             return f"found {shown(value)}; it must be {self.expected}"
-        texts = msgspec.convert(value, tuple[str, ...]) if self.is_list else (value,)
-        for text in texts:
-            if isinstance(text, str) and (problem := self._check(text) or _text_problem(text)):
-                return problem
+        items = converted if self.is_list else (value,)
+        return next((problem for item in items if (problem := self._problem_of_one(item))), None)
+
+    def _problem_of_one(self, value: object) -> str | None:
+        if isinstance(value, str) and (problem := self._check(value) or _text_problem(value)):
+            return problem
         if isinstance(value, int | float) and not self._is_within_bounds(value):
-            number = "a finite number " if self.type is float else ""
+            number = "a finite number " if self.item_type is float else ""
             return f"found {value}; it must be {number}{self.bounds}".rstrip()
         if self.type is int and isinstance(value, int) and abs(value) >= _INT_LIMIT:
             return f"found {value}; it must be below 2**63"
@@ -148,6 +157,8 @@ class Field(msgspec.Struct, frozen=True):
             return None
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
+        if self.is_list and self.item_type is float and isinstance(value, list | tuple):
+            value = [_as_number(item) for item in value]
         if problem := self.problem(value):
             raise BadSetting(self.name, problem)
         return None if value is None else msgspec.convert(value, self.type)
@@ -182,6 +193,18 @@ class Field(msgspec.Struct, frozen=True):
             and (meta.lt is None or value < meta.lt)
             and (meta.le is None or value <= meta.le)
         )
+
+
+def _in_words(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _as_number(item: object) -> object:
+    """The number that a text of a list means; what means none is left for `problem` to say."""
+    try:
+        return msgspec.convert(item, float, strict=False) if isinstance(item, str) else item
+    except msgspec.ValidationError:
+        return item
 
 
 def _text_problem(text: str) -> str | None:

@@ -33,9 +33,11 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class PolicyScore(msgspec.Struct, frozen=True):
-    """How one policy did on the held-out tasks."""
+    """How one policy did on the held-out tasks at one temperature."""
 
     name: str
+    temperature: float
+    """At which it was sampled; 0 is greedy."""
     needs_action: Share
     """Tasks in which doing nothing is wrong."""
     no_action: Share
@@ -44,7 +46,7 @@ class PolicyScore(msgspec.Struct, frozen=True):
     """Conversations that an error ended; they count as not solved."""
 
 
-def score(name: str, outcomes: Iterable[Outcome]) -> PolicyScore:
+def score(name: str, temperature: float, outcomes: Iterable[Outcome]) -> PolicyScore:
     """Count the tasks solved by the exact check."""
     outcomes = list(outcomes)
     shares = []
@@ -56,4 +58,4 @@ def score(name: str, outcomes: Iterable[Outcome]) -> PolicyScore:
         ]
         shares.append(Share(sum(solved), len(solved)))
     unfinished = sum(outcome.reward is None for outcome in outcomes)
-    return PolicyScore(name, shares[0], shares[1], unfinished)
+    return PolicyScore(name, temperature, shares[0], shares[1], unfinished)
