@@ -14,8 +14,9 @@ from simia_async.config import TINY, SftConfig
 from simia_async.models import model_directory
 from simia_async.training.adapters import attach_adapter
 from simia_async.training.attention import PACKED
+from simia_async.training.learner import Learner
 from simia_async.training.samples import SftSample
-from simia_async.training.sft import Learner, plan_steps
+from simia_async.training.sft import plan_steps
 
 SAMPLES, ROUNDS = 16, 3
 

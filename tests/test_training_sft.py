@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from simia_async.errors import UsageError  # noqa: E402
 from simia_async.models import model_directory  # noqa: E402
 from simia_async.training.adapters import attach_adapter  # noqa: E402
 from simia_async.training.attention import PACKED, check_packable  # noqa: E402
+from simia_async.training.learner import Learner  # noqa: E402
 from simia_async.training.losses import spoken_logprobs  # noqa: E402
 from simia_async.training.samples import SftSample, as_packed_row, pack_by_tokens  # noqa: E402
 from simia_async.training.schedules import rate_share  # noqa: E402
-from simia_async.training.sft import Learner, plan_steps  # noqa: E402
+from simia_async.training.sft import plan_steps  # noqa: E402
 
 MODEL = model_directory(TINY)
 LENGTHS = [40, 7, 90, 23, 64, 2]
@@ -100,9 +102,11 @@ def test_a_model_that_attends_to_a_window_is_not_packed() -> None:
 
 
 @settings(max_examples=60, deadline=None, database=None)
-@given(st.lists(st.integers(2, 300), min_size=1, max_size=40), st.integers(1, 400))
-def test_every_sample_is_in_one_row_that_fits(lengths: list[int], room: int) -> None:
-    rows = list(pack_by_tokens(lengths, room))
+@given(st.lists(st.integers(2, 300), min_size=1, max_size=40), st.integers(1, 400), st.randoms())
+def test_every_sample_is_in_one_row_that_fits(lengths: list[int], room: int, rng: Random) -> None:
+    order = list(range(len(lengths)))
+    rng.shuffle(order)
+    rows = list(pack_by_tokens(lengths, room, order))
     assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
     for row in rows:
         assert len(row) == 1 or sum(lengths[index] for index in row) <= room
@@ -117,6 +121,14 @@ def test_each_epoch_sees_every_sample_once(*, packing: bool) -> None:
     half = len(LENGTHS)
     assert sorted(seen[:half]) == sorted(seen[half:]) == list(range(half))
     assert plan == plan_steps(config, LENGTHS)
+
+
+def test_each_epoch_packs_other_neighbours() -> None:
+    plan = plan_steps(SftConfig(epochs=2, tokens_per_batch=200), [50] * 40)
+    rows = [frozenset(batch) for step in plan for batch in step]
+    first, second = rows[:10], rows[10:]
+    assert len(rows) == 20
+    assert not set(first) & set(second)
 
 
 def test_learning_rates_by_hand() -> None:

@@ -4,6 +4,7 @@ A policy under training is prompted with token ids. Its first prompt is rendered
 only the ids of new observations are appended, and what the policy sampled is never re-tokenised.
 """
 
+import itertools
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -88,33 +89,100 @@ class Renderer:
         return self.encode(after[end + len(self.eos) :])
 
     def sample(self, messages: list[Message], tools: list[ToolSchema]) -> Sample:
-        """Ids of a whole conversation, with loss only on what the assistant says and its `eos`."""
-        ids: list[int] = []
-        mask: list[int] = []
+        """Ids of a whole conversation, with loss only on what the assistant says and its `eos`.
+
+        Raises `RenderError` as `samples` does, and for a template that rewrites history.
+        """
+        first, *others = self.samples(messages, tools)
+        if others:
+            raise RenderError(
+                f"{self.model_dir}: the chat template rewrites earlier turns, so the loss "
+                "mask of a multi-turn conversation is not well defined"
+            )
+        return first
+
+    def samples(self, messages: list[Message], tools: list[ToolSchema]) -> list[Sample]:
+        """The same in as many pieces as the template needs, one at least.
+
+        Where it rewrites earlier turns, as those of models that drop past thoughts do, a new sample
+        begins with the conversation as the policy is shown it then. Each turn of the assistant has
+        its loss in one of them. Raises `RenderError` where it cannot be told, or is not all there,
+        what the assistant said.
+        """
+        pieces = [Sample([], [])]
         done = ""
         for index, message in enumerate(messages):
             if message.role != "assistant":
                 continue
-            prompt = self.render(messages[:index], tools, generate=True)
-            full = self.render(messages[: index + 1], tools)
-            if not (prompt.startswith(done) and full.startswith(prompt)):
-                raise RenderError(
-                    f"{self.model_dir}: the chat template rewrites earlier turns, so the loss "
-                    "mask of a multi-turn conversation is not well defined"
-                )
-            end = full.rfind(self.eos)
-            if end < len(prompt):
-                raise RenderError(
-                    f"{self.model_dir}: the chat template does not end the agent's turn with "
-                    f"{self.eos!r}, so the agent could not learn to end it"
-                )
-            spoken = full[len(prompt) : end + len(self.eos)]
+            prompt, spoken = self._turn(messages[: index + 1], tools)
+            if not prompt.startswith(done):
+                pieces.append(Sample([], []))
+                done = ""
             for text, trained in ((prompt[len(done) :], 0), (spoken, 1)):
-                piece = self.encode(text)
-                ids += piece
-                mask += [trained] * len(piece)
+                ids = self.encode(text)
+                pieces[-1].ids.extend(ids)
+                pieces[-1].loss_mask.extend([trained] * len(ids))
             done = prompt + spoken
-        return Sample(ids, mask)
+        return pieces
+
+    def _turn(self, messages: list[Message], tools: list[ToolSchema]) -> tuple[str, str]:
+        """What the policy is shown before its last turn, and what it says in it with its `eos`."""
+        *history, message = messages
+        prompt = self.render(history, tools, generate=True)
+        full = self.render(messages, tools)
+        if not full.startswith(prompt):
+            raise RenderError(
+                f"{self.model_dir}: the chat template rewrites earlier turns when the agent "
+                "speaks, so it cannot be told what it said"
+            )
+        if prompt == self.render(history, tools):
+            self._check_opens_turn(history, tools, prompt)
+        end = full.rfind(self.eos)
+        if end < len(prompt):
+            raise RenderError(
+                f"{self.model_dir}: the chat template does not end the agent's turn with "
+                f"{self.eos!r}, so the agent could not learn to end it"
+            )
+        spoken = full[len(prompt) : end + len(self.eos)]
+        if not _holds(spoken, message):
+            raise RenderError(
+                f"{self.model_dir}: the chat template leaves out a part of what the agent says or "
+                f"calls in message {len(history)}, so it would learn something else"
+            )
+        return prompt, spoken
+
+    def _check_opens_turn(
+        self, history: list[Message], tools: list[ToolSchema], prompt: str
+    ) -> None:
+        """Where templates have nothing between a prompt and a reply, that must be so."""
+        one, other = (
+            self.render([*history, Message("assistant", said)], tools)[len(prompt) :]
+            for said in "ab"
+        )
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+        header = "".join(letter for letter, _ in same).strip()
+        if header:
+            raise RenderError(
+                f"{self.model_dir}: the chat template does not heed add_generation_prompt, so the "
+                f"agent would learn to say {header!r} itself"
+            )
+
+
+def _holds(spoken: str, message: Message) -> bool:
+    """Whether a rendered turn has all of a message in it, whatever space is between."""
+    rendered = _without_space(spoken)
+    wanted = [message.content or "", *(call.function.name for call in message.tool_calls or ())]
+    # In their order, and each at a place of its own.
+    position = 0
+    for text in map(_without_space, wanted):
+        position = rendered.find(text, position) + len(text)
+        if position < len(text):
+            return False
+    return True
+
+
+def _without_space(text: str) -> str:
+    return "".join(text.split())
 
 
 def _for_template(message: Message) -> dict[str, Any]:

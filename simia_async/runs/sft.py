@@ -1,16 +1,18 @@
-"""LoRA SFT, end to end: a run's kept trajectories in, an adapter out."""
+"""LoRA SFT, end to end: a run's kept trajectories in, adapters out."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import anyio.to_thread
 import msgspec
-from simia_store import AdapterRecord, MetricRecord, Reader, Store
+from simia_store import AdapterRecord, MetricRecord, Reader, RunRecord, Store
 
 from simia_async.config import SftConfig
-from simia_async.errors import UsageError
+from simia_async.errors import ChildFailed, ConfigError, UsageError
 from simia_async.models import model_directory
+from simia_async.rendering.renderer import Renderer
 from simia_async.runs.record import record_run
-from simia_async.supervision.frames import FromChild, Metrics, Published, TrainSft
+from simia_async.supervision.frames import FromChild, Metrics, Published, SftDone, TrainSft
 from simia_async.supervision.process import ChildProcess
 
 TRAINER = "simia_async.training.worker"
@@ -21,15 +23,21 @@ class SftResult(msgspec.Struct, frozen=True):
 
     run: Path
     adapter: Path
+    """The best on what was held out; where nothing was, the last."""
+    last_adapter: Path
     steps: int
+    """That were taken; with `patience` perhaps fewer than planned."""
     first_loss: float
     last_loss: float
+    eval_loss: float | None
+    """Of `adapter`; None where nothing was held out."""
 
 
 class _SftRun(SftConfig, frozen=True, kw_only=True):
     """What the record keeps of an SFT run's settings."""
 
-    data: str
+    data: str = ""
+    adapters: str = ""
 
 
 OnMetrics = Callable[[Metrics], None]
@@ -43,30 +51,46 @@ async def run_sft(
     *,
     on_metrics: OnMetrics = lambda _: None,
 ) -> SftResult:
-    """Train on `data` and publish `adapters/v00001`.
+    """Train on `data` and publish in `adapters`. A run at `path` that was cut off goes on from its
+    last checkpoint.
 
     Raises `UsageError`, `StoreError`, or `ChildFailed` if the trainer dies.
     """
-    model_directory(config.model)
-    _check_readable(data)
-    check_unpublished(adapters)
-    settings = _SftRun(**msgspec.structs.asdict(config), data=str(data))
-    losses: list[float] = []
+    # First, so that wrong settings, a wrong model or directory leave no run behind.
+    if config.patience is not None and config.eval_share == 0:
+        raise ConfigError("--patience: also needs --eval-share: what to evaluate")
+    await anyio.to_thread.run_sync(Renderer, model_directory(config.model))
+    with Reader(data):
+        pass
+    if _earlier_run(path) is None:
+        check_unpublished(adapters)
+    own = msgspec.structs.asdict(config)
+    settings = _SftRun(**own, data=str(data), adapters=str(adapters))
     async with (
-        record_run(path, "sft", settings) as store,
+        record_run(path, "sft", settings, may_continue=True) as store,
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
     ):
         await trainer.send(TrainSft(str(data), msgspec.to_builtins(config)))
-        while True:
-            frame = await trainer.receive()
+        try:
+            done = await _follow(trainer, store, on_metrics)
+        except ChildFailed as error:
+            raise ChildFailed(f"{error}; go on with: simia train sft --resume {path}") from error
+    return await anyio.to_thread.run_sync(_result, path, done)
+
+
+async def _follow(trainer: ChildProcess, store: Store, on_metrics: OnMetrics) -> SftDone:
+    """Write down and tell on what the trainer reports, until all is published."""
+    told = await anyio.to_thread.run_sync(_last_step, store.path)
+    while True:
+        frame = await trainer.receive()
+        # A run that goes on takes the steps after its checkpoint again, with the same outcome.
+        if not isinstance(frame, Metrics) or frame.step > told:
             await store_frame(store, frame)
-            match frame:
-                case Metrics():
-                    losses.append(frame.values["loss"])
-                    on_metrics(frame)
-                case Published():
-                    published = Path(frame.path)
-                    return SftResult(path, published, frame.step, losses[0], losses[-1])
+        match frame:
+            case Metrics():
+                on_metrics(frame)
+            case SftDone():
+                return frame
 
 
 async def store_frame(store: Store, frame: FromChild) -> None:
@@ -81,11 +105,47 @@ async def store_frame(store: Store, frame: FromChild) -> None:
 
 
 def check_unpublished(adapters: Path) -> None:
-    """Raise `UsageError` if adapters of another run lie in the directory."""
-    if list(adapters.glob("v[0-9]*")):
-        raise UsageError(f"{adapters}: holds adapters already; name another directory with --out")
+    """Raise `UsageError` if adapters of another run, or its beginnings, lie in the directory."""
+    for pattern, what in (("v[0-9]*", "adapters"), ("training.json", "an unfinished training")):
+        if any(adapters.glob(pattern)):
+            raise UsageError(f"{adapters}: holds {what} already; name another directory with --out")
 
 
-def _check_readable(data: Path) -> None:
-    with Reader(data):
-        pass
+def stored_places(path: Path) -> tuple[Path, Path]:
+    """Data and directory of adapters of the SFT run at `path`. Raises `StoreError` or `UsageError`
+    if there is none.
+    """
+    run = _earlier_run(path)
+    if run is None or run.kind != "sft":
+        raise UsageError(f"{path}: cannot be resumed: no SFT run was begun there")
+    settings = msgspec.convert(run.config, _SftRun)
+    return Path(settings.data), Path(settings.adapters)
+
+
+def _earlier_run(path: Path) -> RunRecord | None:
+    if not path.exists():
+        return None
+    with Reader(path) as reader:
+        return reader.run()
+
+
+def _last_step(path: Path) -> int:
+    """The last whose metrics are stored; 0 if there is none."""
+    with Reader(path) as reader:
+        return max((metric.step for metric in reader.metrics("train/loss")), default=0)
+
+
+def _result(path: Path, done: SftDone) -> SftResult:
+    with Reader(path) as reader:
+        places = {adapter.version: Path(adapter.path) for adapter in reader.adapters()}
+        losses = [metric.value for metric in reader.metrics("train/loss")]
+        held_out = [metric.value for metric in reader.metrics("train/eval_loss")]
+    return SftResult(
+        run=path,
+        adapter=places[done.best],
+        last_adapter=places[done.last],
+        steps=done.steps,
+        first_loss=losses[0],
+        last_loss=losses[-1],
+        eval_loss=min(held_out, default=None),
+    )

@@ -1,16 +1,21 @@
 """LoRA adapters: attach one to a base model, and publish it in one atomic step."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
-from simia_async.errors import SimiaError, UsageError
+from simia_async.errors import UsageError
+from simia_async.training.at_once import directory_at_once
+from simia_async.training.placement import CPU, Placement
+
+MANIFEST = "simia_manifest.json"
+OPTIMIZER = "optimizer.safetensors"
+"""Names within an adapter's directory."""
 
 
 def attach_adapter(
@@ -19,17 +24,24 @@ def attach_adapter(
     rank: int,
     targets: tuple[str, ...] = (),
     attention: str | None = None,
+    placement: Placement = CPU,
 ) -> PeftModel:
     """The base model with a trainable adapter: a fresh one, or a copy of `adapter`.
 
     A fresh one is attached to the modules whose names end in `targets`; with none, to all linear
-    layers. `attention` names an implementation, None leaves it to transformers. Raises
-    `UsageError` if the model or the adapter cannot be loaded, or a target is not in the model.
+    layers. The adapter's weights are float32, whatever the base's are. `attention` names an
+    implementation, None leaves it to transformers. Raises `UsageError` if the model or the adapter
+    cannot be loaded, or a target is not in the model.
     """
     try:
-        base = AutoModelForCausalLM.from_pretrained(
-            model_dir, dtype=torch.float32, attn_implementation=attention
+        base: Any = AutoModelForCausalLM.from_pretrained(
+            model_dir,
+            dtype=placement.dtype,
+            attn_implementation=attention,
+            # Other files of weights are pickles.
+            use_safetensors=True,
         )
+        base.to(placement.device)
         if adapter is not None:
             return PeftModel.from_pretrained(base, adapter, is_trainable=True)
         _check_targets(base, model_dir, targets)
@@ -54,33 +66,27 @@ def _check_targets(base: torch.nn.Module, model_dir: Path, targets: tuple[str, .
             )
 
 
+def version_directory(directory: Path, version: int) -> Path:
+    """Where a version is published."""
+    return directory / f"v{version:05}"
+
+
 def publish_adapter(
-    model: PeftModel, directory: Path, version: int, manifest: dict[str, Any]
+    model: PeftModel,
+    directory: Path,
+    version: int,
+    manifest: dict[str, Any],
+    optimizer: dict[str, torch.Tensor] | None = None,
 ) -> Path:
     """Write `directory/v00001` so that it is never seen half-written; return its path.
 
-    Raises `SimiaError` if the disk says no.
+    With what the `optimizer` remembers, others can go on from there. Raises `UsageError` if the
+    disk says no.
     """
-    final = directory / f"v{version:05}"
-    partial = directory / f".v{version:05}.partial"
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
+    final = version_directory(directory, version)
+    with directory_at_once(final) as partial:
         model.save_pretrained(str(partial))
-        (partial / "simia_manifest.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
-        )
-        for file in partial.iterdir():
-            _sync(file)
-        os.rename(partial, final)
-        _sync(directory)
-    except OSError as error:
-        raise SimiaError(f"{final}: the adapter could not be written: {error}") from error
+        if optimizer is not None:
+            save_file(optimizer, partial / OPTIMIZER)
+        (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
     return final
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

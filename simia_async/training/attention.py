@@ -20,17 +20,31 @@ def _attend_apart(
     _mask: torch.Tensor | None,
     *,
     sample_lengths: list[int] | None = None,
+    shared_start: int = 0,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention within each of the samples that lie side by side in the row."""
+    """Causal attention within each of the samples that lie side by side in the row.
+
+    The first `shared_start` positions of the row are the beginning of every sample.
+    """
     lengths = sample_lengths or [query.shape[2]]
     kwargs["is_causal"] = True
-    apart = (torch.split(states, lengths, dim=2) for states in (query, key, value))
+    apart = (_completed(states, lengths, shared_start) for states in (query, key, value))
     pieces = [
         sdpa_attention_forward(module, q, k, v, None, **kwargs)[0]
         for q, k, v in zip(*apart, strict=True)
     ]
+    pieces[1:] = [piece[:, shared_start:] for piece in pieces[1:]]
     return torch.cat(pieces, dim=1), None
+
+
+def _completed(states: torch.Tensor, lengths: list[int], shared: int) -> list[torch.Tensor]:
+    """The states of each sample, with the beginning that stands in the row once."""
+    first, *others = torch.split(states, lengths, dim=2)
+    if not shared:
+        return [first, *others]
+    beginning = first[:, :, :shared]
+    return [first, *(torch.cat([beginning, other], dim=2) for other in others)]
 
 
 AttentionInterface.register(PACKED, _attend_apart)

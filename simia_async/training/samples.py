@@ -2,29 +2,34 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import torch
 from simia_store import Reader, TrajectoryStatus
 
-from simia_async.errors import UsageError
+from simia_async.errors import RenderError, UsageError
 from simia_async.messages import Message
 from simia_async.rendering.renderer import Renderer
 
 
-class TrainingSample(msgspec.Struct, frozen=True):
-    """One conversation as token ids; all lists have length T."""
+class Sample(Protocol):
+    """One conversation as token ids."""
 
-    ids: list[int]
-    loss_mask: list[int]
-    """1 where the policy spoke."""
-    logprobs: list[float]
-    """Behaviour log-probabilities, 0 where the policy did not speak."""
-    advantage: float
+    @property
+    def ids(self) -> list[int]:
+        """Length T."""
+
+    @property
+    def loss_mask(self) -> list[int]:
+        """1 where the policy spoke; length T."""
 
 
 class SftSample(msgspec.Struct, frozen=True):
-    """One kept trajectory as token ids and the mask of what the agent said, both of length T."""
+    """One kept trajectory as token ids and the mask of what the agent said, both of length T. If
+    the model's template rewrites earlier turns it is one of several, each with other turns in its
+    mask.
+    """
 
     trajectory_id: int
     ids: list[int]
@@ -44,126 +49,133 @@ class Batch(msgspec.Struct, frozen=True):
     inputs_bt: torch.Tensor
     targets_bt: torch.Tensor
     mask_bt: torch.Tensor
-    logprobs_bt: torch.Tensor
-    advantages_b: torch.Tensor
     lengths: list[int] | None = None
     """Of the samples in a packed row; None in a padded batch."""
     positions_bt: torch.Tensor | None = None
     """In a packed row they begin anew with each sample."""
+    shared: int = 0
+    """Inputs at the beginning of the row that are the beginning of the other samples too."""
+
+    def on(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        tensors = {n: v for n, v in msgspec.structs.asdict(self).items() if torch.is_tensor(v)}
+        return msgspec.structs.replace(self, **{n: v.to(device) for n, v in tensors.items()})
 
 
-def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> tuple[list[SftSample], int]:
-    """Kept trajectories of a run as samples, and how many were longer than `limit` tokens.
+class SftData(msgspec.Struct, frozen=True):
+    """Kept trajectories of a run as samples, and how many gave none."""
 
-    Raises `UsageError` if none is left.
+    samples: list[SftSample]
+    too_long: int
+    """Longer than the model's context."""
+    unspoken: int
+    """Without a word of the agent."""
+
+
+def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> SftData:
+    """Kept trajectories of a run as samples of at most `limit` tokens.
+
+    Raises `UsageError` if none is left, or if the model's template cannot render one.
     """
-    samples, too_long = [], 0
+    samples, too_long, unspoken = [], 0, 0
     with Reader(data) as reader:
         environment = reader.environment()
         for trajectory in reader.trajectories(status=TrajectoryStatus.KEPT):
             told = [msgspec.convert(t.message, Message) for t in reader.turns(trajectory.id)]
             system = Message("system", environment.policy)
-            sample = renderer.sample([system, *told], environment.tools)
-            if len(sample.ids) > limit:
+            try:
+                rendered = renderer.samples([system, *told], environment.tools)
+            except RenderError as error:
+                raise UsageError(f"{data}: trajectory {trajectory.id}: {error}") from error
+            pieces = [SftSample(trajectory.id, each.ids, each.loss_mask) for each in rendered]
+            if max(len(piece.ids) for piece in pieces) > limit:
                 too_long += 1
+            elif not any(piece.spoken for piece in pieces):
+                unspoken += 1
             else:
-                samples.append(SftSample(trajectory.id, sample.ids, sample.loss_mask))
+                samples += pieces
     if not samples:
-        raise UsageError(
-            f"{data}: no trajectory to train on ({too_long} are longer than the model's context "
-            f"of {limit} tokens)"
-            if too_long
-            else f"{data}: kept no trajectory; there is nothing to train on"
+        raise UsageError(f"{data}: {_why_nothing(too_long, unspoken, limit)}")
+    return SftData(samples, too_long, unspoken)
+
+
+def _why_nothing(too_long: int, unspoken: int, limit: int) -> str:
+    if too_long:
+        return (
+            f"no trajectory to train on ({too_long} are longer than the model's context of "
+            f"{limit} tokens)"
         )
-    return samples, too_long
+    if unspoken:
+        return f"no trajectory to train on (in {unspoken} the agent says nothing)"
+    return "kept no trajectory; there is nothing to train on"
 
 
-def read_groups(data: Path, step: int) -> tuple[list[TrainingSample], dict[str, float]]:
-    """Samples of one training step, and how many rollouts were left out and why.
-
-    Advantages are rewards minus their group's mean. Rollouts without a reward are masked, groups
-    whose rewards are all the same teach nothing, nor does a rollout in which the policy never got
-    to speak: all are counted.
-    """
-    counts = {"rollouts": 0.0, "masked": 0.0, "zero_variance": 0.0, "unspoken": 0.0}
-    samples = []
-    with Reader(data) as reader:
-        for group in reader.groups(step):
-            members = list(reader.trajectories(group_id=group.id))
-            counts["rollouts"] += len(members)
-            rewards = [t.reward for t in members if t.reward is not None]
-            counts["masked"] += len(members) - len(rewards)
-            if len(set(rewards)) < 2:
-                counts["zero_variance"] += len(rewards)
-                continue
-            mean = sum(rewards) / len(rewards)
-            for trajectory in members:
-                if trajectory.reward is not None:
-                    sample = _read_rollout(reader, trajectory.id, trajectory.reward - mean)
-                    if any(sample.loss_mask):
-                        samples.append(sample)
-                    else:
-                        counts["unspoken"] += 1
-    return samples, counts
-
-
-def _read_rollout(reader: Reader, trajectory_id: int, advantage: float) -> TrainingSample:
-    ids: list[int] = []
-    mask: list[int] = []
-    logprobs: list[float] = []
-    for turn in reader.turns(trajectory_id):
-        ids += turn.prompt_ids + turn.token_ids
-        mask += [0] * len(turn.prompt_ids) + [1] * len(turn.token_ids)
-        logprobs += [0.0] * len(turn.prompt_ids) + turn.logprobs
-    return TrainingSample(ids, mask, logprobs, advantage)
-
-
-def as_batch(samples: Sequence[TrainingSample]) -> Batch:
+def as_batch(samples: Sequence[Sample]) -> Batch:
     """One padded batch. Padding has mask 0, so the value of its ids does not matter."""
     rows, longest = len(samples), max(len(sample.ids) for sample in samples)
     ids_bt = torch.zeros(rows, longest, dtype=torch.long)
     mask_bt = torch.zeros(rows, longest)
-    logprobs_bt = torch.zeros(rows, longest)
     for row, sample in enumerate(samples):
         end = len(sample.ids)
         ids_bt[row, :end] = torch.tensor(sample.ids)
         mask_bt[row, :end] = torch.tensor(sample.loss_mask, dtype=torch.float)
-        logprobs_bt[row, :end] = torch.tensor(sample.logprobs)
     return Batch(
         inputs_bt=ids_bt[:, :-1],
         targets_bt=ids_bt[:, 1:],
         mask_bt=mask_bt[:, 1:],
-        logprobs_bt=logprobs_bt[:, 1:],
-        advantages_b=torch.tensor([sample.advantage for sample in samples]),
     )
 
 
-def as_packed_row(samples: Sequence[SftSample]) -> Batch:
-    """All samples in one row. None predicts the first token of the next."""
-    lengths = [len(sample.ids) - 1 for sample in samples]
-    inputs = [token for sample in samples for token in sample.ids[:-1]]
-    targets = [token for sample in samples for token in sample.ids[1:]]
-    mask = [spoken for sample in samples for spoken in sample.loss_mask[1:]]
-    positions = [position for length in lengths for position in range(length)]
+def as_packed_row(samples: Sequence[Sample]) -> Batch:
+    """All samples in one row. None predicts the first token of the next.
+
+    The beginning that all of them share stands there once, in the first of them.
+    """
+    shared = _shared_start(samples)
+    starts = [0] + [shared] * (len(samples) - 1)
+    pieces = list(zip(samples, starts, strict=True))
+    inputs = [token for sample, start in pieces for token in sample.ids[start:-1]]
+    targets = [token for sample, start in pieces for token in sample.ids[start + 1 :]]
+    mask = [spoken for sample, start in pieces for spoken in sample.loss_mask[start + 1 :]]
+    positions = [at for sample, start in pieces for at in range(start, len(sample.ids) - 1)]
     return Batch(
         inputs_bt=torch.tensor([inputs]),
         targets_bt=torch.tensor([targets]),
         mask_bt=torch.tensor([mask], dtype=torch.float),
-        logprobs_bt=torch.zeros(1, len(inputs)),
-        advantages_b=torch.zeros(len(samples)),
-        lengths=lengths,
+        lengths=[len(sample.ids) - 1 - start for sample, start in pieces],
         positions_bt=torch.tensor([positions]),
+        shared=shared,
     )
 
 
-def pack_by_tokens(lengths: Sequence[int], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices in rows of at most `tokens_per_batch` tokens, first fit, the longest first.
+def _shared_start(samples: Sequence[Sample]) -> int:
+    """How many inputs all samples begin with, each of which predicts the same, and none a token
+    that is learnt.
+    """
+    if len(samples) == 1:
+        return 0
+    shared = 0
+    for tokens, spoken in zip(
+        zip(*(sample.ids for sample in samples), strict=False),
+        zip(*(sample.loss_mask for sample in samples), strict=False),
+        strict=True,
+    ):
+        if len(set(tokens)) > 1 or any(spoken):
+            break
+        shared += 1
+    return max(shared - 1, 0)
+
+
+def pack_by_tokens(
+    lengths: Sequence[int], tokens_per_batch: int, order: Sequence[int]
+) -> Iterator[list[int]]:
+    """Indices in rows of at most `tokens_per_batch` tokens, first fit in this order.
 
     A longer sample has a row of its own.
     """
     rows: list[list[int]] = []
     room: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+    for index in order:
         fitting = (row for row, left in enumerate(room) if left >= lengths[index])
         row = next(fitting, len(rows))
         if row == len(rows):

@@ -1,10 +1,7 @@
 """LoRA supervised fine-tuning on stored trajectories."""
 
-import hashlib
-import math
 import random
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,154 +13,202 @@ from simia_async.errors import UsageError
 from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.frames import Metrics
-from simia_async.training.adapters import attach_adapter, publish_adapter
+from simia_async.training.adapted import Tensors
+from simia_async.training.adapters import attach_adapter
 from simia_async.training.attention import PACKED, check_packable
-from simia_async.training.losses import clip_gradients, sft_loss
+from simia_async.training.checkpoints import (
+    Checkpoint,
+    Origin,
+    Progress,
+    check_origin,
+    load_checkpoint,
+    random_states,
+    remove_checkpoints,
+    save_checkpoint,
+    set_random_states,
+)
+from simia_async.training.fingerprints import base_fingerprint, data_fingerprint
+from simia_async.training.held_out import hold_out
+from simia_async.training.learner import Learner
+from simia_async.training.placement import (
+    Placement,
+    choose_placement,
+    keep_fewer_activations,
+    repeat_exactly,
+)
 from simia_async.training.samples import (
-    Batch,
-    SftSample,
-    TrainingSample,
-    as_batch,
-    as_packed_row,
+    SftData,
     pack_by_tokens,
     read_sft_samples,
     split_by_tokens,
 )
 from simia_async.training.schedules import rate_share
+from simia_async.training.sft_results import Trained, find_trained, manifest_of, publish_trained
 
 Step = list[list[int]]
 """Batches of one optimizer step, as indices of samples."""
+Report = Callable[[Metrics], None]
 
 
-def train_sft(
-    config: SftConfig,
-    data: Path,
-    out: Path,
-    report: Callable[[Metrics], None],
-) -> tuple[Path, int]:
-    """Train for `config.epochs` and publish version 1 under `out`; return it and the steps taken.
+def train_sft(config: SftConfig, data: Path, out: Path, report: Report) -> Trained:
+    """Train for `config.epochs` and publish the adapters under `out`.
 
-    Raises `UsageError` for bad data or a bad model, and where a loss or a gradient is not finite.
+    One that was cut off in `out` goes on from its last checkpoint, and comes out bit for bit as if
+    it had not been; of one that was done, what it published is told again. Raises `UsageError` for
+    bad data or a bad model, if they are not those that the training in `out` began with, where a
+    loss or a gradient is not finite, and if the disk says no.
     """
     torch.manual_seed(config.seed)
     model_dir = model_directory(config.model)
+    place = choose_placement(config.device, config.dtype)
+    repeat_exactly(place)
     renderer = Renderer(model_dir)
+    model = _load_model(config, model_dir, place)
+    read = read_sft_samples(data, renderer, model.config.max_position_embeddings)
+    origin = Origin(base_fingerprint(model_dir), data_fingerprint(read.samples), _shaping(config))
+    check_origin(out, origin)
+    if (before := find_trained(out)) is not None:
+        return before
+    training = _Training(config, Learner(config, model, out), read, out, report)
+    try:
+        training.run()
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"{place.device_name}: has too little memory; lower --tokens-per-batch, or take "
+            "--gradient-checkpointing"
+        ) from error
+    manifest = manifest_of(config, data, origin, place)
+    manifest |= {"samples": len(training.samples), "held_out": len(training.held_out)}
+    manifest |= {"too_long": read.too_long, "unspoken": read.unspoken}
+    manifest |= {"steps_planned": len(training.plan)}
+    trained = publish_trained(
+        model, training.learner, out, training.progress, training.best, manifest
+    )
+    remove_checkpoints(out)
+    return trained
+
+
+def plan_steps(config: SftConfig, lengths: Sequence[int]) -> list[Step]:
+    """All steps of a run: each epoch sees every sample once, in an order of its own.
+
+    It depends on nothing but the settings and the lengths.
+    """
+    steps: list[Step] = []
+    order = list(range(len(lengths)))
+    for epoch in range(config.epochs):
+        rng = random.Random(f"{config.seed}/{epoch}")
+        # Rows of other neighbours each time: with the same ones, of like lengths, less is learnt.
+        rng.shuffle(order)
+        batches = _batches(config, lengths, order)
+        rng.shuffle(batches)
+        size = config.accumulate
+        steps += [batches[first : first + size] for first in range(0, len(batches), size)]
+    return steps
+
+
+def _batches(config: SftConfig, lengths: Sequence[int], order: Sequence[int]) -> list[list[int]]:
+    if config.packing:
+        return list(pack_by_tokens(lengths, config.tokens_per_batch, order))
+    return list(split_by_tokens(lengths, config.tokens_per_batch))
+
+
+def _load_model(config: SftConfig, model_dir: Path, place: Placement) -> Any:
     model = attach_adapter(
         model_dir,
         None,
         config.lora_rank,
         targets=config.lora_targets,
         attention=PACKED if config.packing else None,
+        placement=place,
     )
     if config.packing:
         check_packable(model.config, config.model)
-    samples, too_long = read_sft_samples(data, renderer, model.config.max_position_embeddings)
-    plan = plan_steps(config, [len(sample.ids) for sample in samples])
-    learner = Learner(config, model, out)
-    tokens = 0
-    for number, step in enumerate(plan, 1):
-        share = rate_share(config.schedule, number, len(plan), config.warm_up)
-        batches = [[samples[index] for index in batch] for batch in step]
-        values = learner.learn(number, batches, config.learning_rate * share)
-        tokens += int(values["tokens"])
-        values |= {"progress": number / len(plan), "too_long": float(too_long)}
-        report(Metrics(number, values))
-    manifest = {
-        "version": 1,
-        "base": config.model,
-        "parent": None,
-        "data": str(data),
-        "data_sha256": _fingerprint(samples),
-        "samples": len(samples),
-        "too_long": too_long,
-        "steps": len(plan),
-        "tokens": tokens,
-        "config": msgspec.to_builtins(config),
-        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
-    }
-    return publish_adapter(model, out, 1, manifest), len(plan)
+    if config.gradient_checkpointing:
+        keep_fewer_activations(model)
+    return model
 
 
-def plan_steps(config: SftConfig, lengths: Sequence[int]) -> list[Step]:
-    """All steps of a run: each epoch sees every sample once, in an order of its own."""
-    split = pack_by_tokens if config.packing else split_by_tokens
-    steps: list[Step] = []
-    for epoch in range(config.epochs):
-        batches = list(split(lengths, config.tokens_per_batch))
-        random.Random(f"{config.seed}/{epoch}").shuffle(batches)
-        size = config.accumulate
-        steps += [batches[first : first + size] for first in range(0, len(batches), size)]
-    return steps
+def _shaping(config: SftConfig) -> dict[str, Any]:
+    """The settings that what is learnt depends on, as JSON knows them."""
+    settings: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
+    del settings["store"]
+    return settings
 
 
-class Learner:
-    """A model with its optimizer."""
+class _Training:
+    """A run's steps, from where its last checkpoint stands."""
 
-    def __init__(self, config: SftConfig, model: Any, out: Path) -> None:
+    def __init__(
+        self, config: SftConfig, learner: Learner, read: SftData, out: Path, report: Report
+    ) -> None:
+        self.learner = learner
+        self.samples, self.held_out = hold_out(read.samples, config.eval_share, config.seed)
+        self.plan = plan_steps(config, [len(sample.ids) for sample in self.samples])
+        self.progress = Progress()
+        self.best: Tensors = {}
+        """Weights at the best evaluation."""
         self._config = config
-        self._model = model
         self._out = out
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        self._report = report
+        self._counts = {"too_long": float(read.too_long), "unspoken": float(read.unspoken)}
+        lengths = [len(sample.ids) for sample in self.held_out]
+        held = _batches(config, lengths, range(len(lengths)))
+        self._evaluated = [[self.held_out[index] for index in batch] for batch in held]
+
+    def run(self) -> None:
+        """Take the steps that are left."""
+        if (checkpoint := load_checkpoint(self._out)) is not None:
+            self._go_on(checkpoint)
+        while self.progress.step < len(self.plan) and not self._has_lost_patience():
+            self._take_step(self.progress.step + 1)
+
+    def _take_step(self, number: int) -> None:
+        config, total = self._config, len(self.plan)
+        batches = [[self.samples[index] for index in batch] for batch in self.plan[number - 1]]
+        rate = config.learning_rate * rate_share(config.schedule, number, total, config.warm_up)
+        values = self.learner.learn(number, batches, rate)
+        self._count(number, values)
+        if self.held_out and (number % config.eval_every == 0 or number == total):
+            values["eval_loss"] = self._evaluate(number)
+        self._report(Metrics(number, values | self._counts | {"progress": number / total}))
+        every = config.checkpoint_every
+        if every and number % every == 0 and number < total:
+            self._save()
+
+    def _count(self, number: int, values: dict[str, float]) -> None:
+        progress, loss = self.progress, values["loss"]
+        progress.step = number
+        progress.tokens += int(values["tokens"])
+        progress.first_loss = loss if progress.first_loss is None else progress.first_loss
+        progress.last_loss = loss
+        lowest = progress.lowest_loss
+        progress.lowest_loss = loss if lowest is None else min(loss, lowest)
+
+    def _evaluate(self, number: int) -> float:
+        loss = self.learner.evaluate(self._evaluated)
+        if self.progress.evaluations.add(number, loss):
+            self.best = self.learner.weights()
+        return loss
+
+    def _has_lost_patience(self) -> bool:
+        patience = self._config.patience
+        return patience is not None and self.progress.evaluations.without_gain >= patience
+
+    def _save(self) -> None:
+        save_checkpoint(
+            self._out,
+            Checkpoint(
+                progress=self.progress,
+                weights=self.learner.weights(),
+                best=self.best,
+                optimizer=self.learner.optimizer_state(),
+                random=random_states(),
+            ),
         )
 
-    def learn(
-        self, step: int, batches: Sequence[Sequence[SftSample]], rate: float
-    ) -> dict[str, float]:
-        """Take one optimizer step on the mean loss of all spoken tokens of `batches`.
-
-        Raises `UsageError` if the loss or the gradient is not finite, before anything is learnt
-        from it; what the step was to learn from is written down.
-        """
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        try:
-            loss, tokens = self.accumulate_gradients(batches)
-            norm = clip_gradients(self._parameters, self._config.max_grad_norm)
-        except UsageError as error:
-            kept = _keep_offending(self._out, step, batches)
-            raise UsageError(f"step {step}: {error}; what it was to learn is in {kept}") from error
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        return {"loss": loss, "grad_norm": norm, "tokens": float(tokens), "learning_rate": rate}
-
-    def accumulate_gradients(self, batches: Sequence[Sequence[SftSample]]) -> tuple[float, int]:
-        """Add up the gradients of the mean loss of all spoken tokens; return it and their number.
-
-        Raises `UsageError` if the loss is not finite.
-        """
-        tokens = sum(sample.spoken for batch in batches for sample in batch)
-        mean = 0.0
-        for batch in batches:
-            loss = sft_loss(self._model, self._lay_out(batch))[0] / max(tokens, 1)
-            loss.backward()  # type: ignore[no-untyped-call]
-            mean += loss.item()
-        if not math.isfinite(mean):
-            raise UsageError("the loss is not finite; lower the learning rate")
-        return mean, tokens
-
-    def _lay_out(self, samples: Sequence[SftSample]) -> Batch:
-        if self._config.packing:
-            return as_packed_row(samples)
-        return as_batch(
-            [TrainingSample(s.ids, s.loss_mask, [0.0] * len(s.ids), 0.0) for s in samples]
-        )
-
-
-def _keep_offending(out: Path, step: int, batches: Sequence[Sequence[SftSample]]) -> Path:
-    path = out / f"not-finite-step-{step}.json"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(msgspec.json.encode(batches))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
-
-
-def _fingerprint(samples: Sequence[SftSample]) -> str:
-    """SHA-256 of the trajectories' ids and tokens, in their order."""
-    told = hashlib.sha256()
-    for sample in samples:
-        told.update(msgspec.json.encode(sample))
-    return told.hexdigest()
+    def _go_on(self, checkpoint: Checkpoint) -> None:
+        self.progress = checkpoint.progress
+        self.best = checkpoint.best
+        self.learner.set_weights(checkpoint.weights)
+        self.learner.set_optimizer_state(checkpoint.optimizer)
+        set_random_states(checkpoint.random)

@@ -8,15 +8,17 @@ import msgspec
 from simia_async.config import GrpoConfig, SftConfig
 from simia_async.errors import SimiaError
 from simia_async.supervision.child import OwnerPipe
-from simia_async.supervision.frames import Metrics, Published, TrainGrpo, TrainSft
+from simia_async.supervision.frames import Metrics, Published, SftDone, TrainGrpo, TrainSft
 from simia_async.training.grpo import GrpoTrainer
 from simia_async.training.sft import train_sft
 
 
 def _do_sft(command: TrainSft, out: Path, pipe: OwnerPipe) -> None:
     config = msgspec.convert(command.config, SftConfig)
-    path, steps = train_sft(config, Path(command.data), out, pipe.send)
-    pipe.send(Published(1, str(path), None, steps))
+    trained = train_sft(config, Path(command.data), out, pipe.send)
+    for adapter in {each.version: each for each in (trained.best, trained.last)}.values():
+        pipe.send(Published(adapter.version, str(adapter.path), None, adapter.step))
+    pipe.send(SftDone(trained.best.version, trained.last.version, trained.steps))
 
 
 class _Grpo:
@@ -29,8 +31,9 @@ class _Grpo:
     def do(self, command: TrainGrpo, pipe: OwnerPipe) -> None:
         if self._trainer is None:
             config = msgspec.convert(command.config, GrpoConfig)
-            self._trainer = GrpoTrainer(config, self._out)
-        values = self._trainer.step(Path(command.data), command.step)
+            began = Path(command.resume_from) if command.resume_from else None
+            self._trainer = GrpoTrainer(config, self._out, began)
+        values = self._trainer.step(Path(command.data), command.step, command.version)
         pipe.send(Metrics(command.step, values))
         path, parent = self._trainer.publish(command.version)
         pipe.send(Published(command.version, str(path), parent, command.step))

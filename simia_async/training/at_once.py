@@ -1,0 +1,60 @@
+"""Directories that appear whole, under their final name, or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from simia_async.errors import UsageError
+
+
+@contextmanager
+def directory_at_once(final: Path) -> Iterator[Path]:
+    """A directory to fill, which is on disk and gets the name `final` when the block ends well.
+
+    Otherwise nothing of it stays. Raises `UsageError` if it cannot be written.
+    """
+    partial = final.with_name(f".{final.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        for file in partial.iterdir():
+            _sync(file)
+        os.replace(partial, final)
+        _sync(final.parent)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if isinstance(error, OSError | SafetensorError):
+            raise UsageError(f"{final}: cannot be written: {_reason(error)}") from error
+        raise
+
+
+def file_at_once(final: Path, content: bytes) -> None:
+    """The same for a file of this content."""
+    partial = final.with_name(f".{final.name}.partial")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        _sync(partial)
+        os.replace(partial, final)
+        _sync(final.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"{final}: cannot be written: {_reason(error)}") from error
+
+
+def _reason(error: OSError | SafetensorError) -> str:
+    """Without the path, which the sentence names already."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
