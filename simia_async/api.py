@@ -30,7 +30,8 @@ from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
 from simia_async.runs.judge import JudgeResult, run_judge
 from simia_async.runs.record import default_path
-from simia_async.runs.rl import RlResult, run_rl
+from simia_async.runs.rl import run_rl
+from simia_async.runs.rl_loop import RlStep
 from simia_async.runs.rollout import PlayedGroup, run_rollouts
 from simia_async.runs.sft import SftResult, run_sft
 
@@ -152,7 +153,7 @@ async def train_sft(
     `mini-retail` first, in a run beside this one.
 
     `settings` are those of `SftConfig`. The adapter is published in the directory `out`, by
-    default beside the run's database.
+    default beside the run's database. The same call goes on with a run that was cut off.
     """
     config = configure(SftConfig, keywords_layer(SftConfig, settings))
     path = _place(run) or default_path("sft")
@@ -166,11 +167,22 @@ async def train_rl(
     out: str | Path | None = None,
     report: Report = _ignore,
     **settings: Any,
-) -> RlResult:
-    """GRPO in the simulated world. `settings` are those of `GrpoConfig`; `out` as in SFT."""
+) -> AsyncGenerator[RlStep]:
+    """GRPO in the simulated world; each step as soon as it is trained and published.
+
+    `settings` are those of `GrpoConfig`; `out` as in SFT. A slow reader slows the run down;
+    leaving the loop ends it, and the same call goes on with it.
+    """
     config = configure(GrpoConfig, keywords_layer(GrpoConfig, settings))
     path = _place(run) or default_path("rl")
-    return await run_rl(config, path, adapters_directory(path, out), report=report)
+
+    def begin(on_step: Callable[[RlStep], Awaitable[None]]) -> Coroutine[Any, Any, object]:
+        adapters = adapters_directory(path, out)
+        return run_rl(config, path, adapters, report=report, on_step=on_step)
+
+    async with aclosing(_streamed(begin, "train_rl")) as steps:
+        async for step in steps:
+            yield step
 
 
 async def evaluate(

@@ -33,7 +33,7 @@ FROM_CHILD = (
     | st.builds(Failed, st.text(), st.booleans())
 )
 TO_CHILD = st.builds(TrainSft, st.text(), CONFIG) | st.builds(
-    TrainGrpo, st.text(), CONFIG, INTEGERS, INTEGERS
+    TrainGrpo, st.text(), CONFIG, INTEGERS, INTEGERS, st.none() | st.text()
 )
 
 

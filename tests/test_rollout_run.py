@@ -144,7 +144,7 @@ async def test_code_alone_may_judge(tmp_path: Path) -> None:
     ("settings", "complaint"),
     [
         ({"mode": "joint", "user_endpoint": {"temperature": 1}}, "--mode joint: .* --user-…"),
-        ({"adapter": "somewhere"}, "--adapter: is of the embedded policy"),
+        ({"adapter": "somewhere"}, "--adapter: --policy-model names a policy that is asked"),
         ({"policy": {**AGENT, "calls": "hermes"}}, "--policy-calls hermes: scripted-agent"),
         ({"policy": {"requests_per_minute": 5}}, "--policy-rpm: also needs --policy-model"),
         ({"judge_endpoint": {"model": "gpt-5"}}, "--judge-model: also needs --judge-url"),

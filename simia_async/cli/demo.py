@@ -17,6 +17,7 @@ from simia_async.runs.demo_data import DEMO_TRAJECTORIES
 from simia_async.runs.evaluate import run_evaluate
 from simia_async.runs.generate import run_generate
 from simia_async.runs.rl import run_rl
+from simia_async.runs.rl_loop import RlStep
 from simia_async.runs.sft import run_sft
 
 _HELDOUT_TASKS = 60
@@ -74,13 +75,17 @@ async def _demo(place: Path) -> None:
 
     stdout.print(Rule("3. train rl: three GRPO steps in the simulated world"))
     with progress_bar("train rl") as bar:
+
+        async def tell(step: RlStep) -> None:
+            print_step(step)
+
         trained = await run_rl(
             GrpoConfig(adapter=str(tuned.adapter)),
             place / "rl.db",
             place / "rl-adapters",
             report=report,
             on_progress=lambda p: bar.update(p.rollouts_done, p.rollouts, f"step {p.step}"),
-            on_step=print_step,
+            on_step=tell,
         )
     print_rl(trained)
 

@@ -34,23 +34,25 @@ def evaluate(path: options.Run = None, as_json: AsJson = False, *, config: EvalC
 
 def print_scores(result: EvalResult) -> None:
     """The held-out table."""
-    how = "greedy" if result.temperature == 0 else f"T={result.temperature:g}"
-    table = Table(title=f"{result.tasks} held-out tasks, {how}, exact check (95% interval)")
+    table = Table(title=f"{result.tasks} held-out tasks, exact check (95% interval)")
     table.add_column("policy", overflow="fold")
+    table.add_column("sampled")
     table.add_column("needs action", justify="right")
     table.add_column("no action", justify="right")
     table.add_column("unfinished", justify="right")
     for score in result.scores:
         table.add_row(
             Text(printable(score.name)),
-            _cell(score.needs_action),
-            _cell(score.no_action),
+            f"T={score.temperature:g}" if score.temperature else "greedy",
+            shown(score.needs_action),
+            shown(score.no_action),
             str(score.unfinished),
         )
     stdout.print(table)
 
 
-def _cell(share: Share) -> str:
+def shown(share: Share) -> str:
+    """A share with its interval."""
     if not share.total:
         return "no such task"
     low, high = share.interval

@@ -1,5 +1,6 @@
 """`simia train sft` and `simia train rl`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -7,20 +8,42 @@ import typer
 
 from simia_async.api import adapters_directory
 from simia_async.cli import options
+from simia_async.cli.evaluate import shown
 from simia_async.cli.generate import show_progress
-from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show
+from simia_async.cli.output import (
+    AsJson,
+    Bar,
+    fail,
+    print_json,
+    progress_bar,
+    report,
+    run,
+    show,
+)
 from simia_async.config import GrpoConfig, SftConfig
+from simia_async.errors import UsageError
 from simia_async.runs.demo_data import make_demo_data
 from simia_async.runs.record import default_path
-from simia_async.runs.rl import RlProgress, RlResult, RlStep, run_rl
-from simia_async.runs.sft import SftResult, run_sft
+from simia_async.runs.rl import RlResult, run_rl, stored_adapters
+from simia_async.runs.rl_loop import RlProgress, RlStep
+from simia_async.runs.sft import SftResult, run_sft, stored_places
 from simia_async.supervision.frames import Metrics
 
 app = typer.Typer(no_args_is_help=True, help="Train a LoRA adapter: supervised, or by GRPO.")
 
 
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        help="Database of a run to go on with, with its settings, data and --out.",
+        show_default=False,
+    ),
+]
+
+
 @app.command()
-@options.takes_settings(SftConfig)
+@options.takes_settings(SftConfig, resume="resume")
 def sft(
     data: Annotated[
         Path | None,
@@ -31,30 +54,51 @@ def sft(
         ),
     ] = None,
     path: options.Run = None,
+    resume: Resume = None,
     out: options.Out = None,
     as_json: AsJson = False,
     *,
     config: SftConfig,
 ) -> None:
-    """LoRA fine-tuning on the kept trajectories of a run."""
+    """LoRA fine-tuning on the kept trajectories of a run.
+
+    Run it again on the same database, or with --resume, to go on from the last checkpoint where it
+    was cut off: what comes out is the same, bit for bit.
+    """
+    if resume is not None and path is not None:
+        fail(UsageError("--run: names a database, and --resume another; give one of them"))
 
     async def main() -> SftResult:
-        place = path or default_path("sft")
-        source = data or await _demo_data(place, hidden=as_json)
-        with progress_bar("train sft", hidden=as_json) as bar:
-
-            def show(metrics: Metrics) -> None:
-                total = round(metrics.step / metrics.values["progress"])
-                bar.update(metrics.step, total, f"loss {metrics.values['loss']:.4f}")
-
+        place = resume or path or default_path("sft")
+        if resume is not None:
+            source, adapters = stored_places(resume)
+            source, adapters = data or source, out or adapters
+        else:
+            source = data or await _demo_data(place, hidden=as_json)
             adapters = adapters_directory(place, out)
-            return await run_sft(config, source, place, adapters, on_metrics=show)
+        with progress_bar("train sft", hidden=as_json) as bar:
+            return await run_sft(config, source, place, adapters, on_metrics=show_losses(bar))
 
     result = run(main)
     if as_json:
         print_json(result)
     else:
         print_sft(result)
+
+
+def show_losses(bar: Bar) -> Callable[[Metrics], None]:
+    """Tell a bar of each step: its loss, and the last one on what is held out."""
+    evaluated = ""
+
+    def show(metrics: Metrics) -> None:
+        nonlocal evaluated
+        values = metrics.values
+        if "eval_loss" in values:
+            evaluated = f", held out {values['eval_loss']:.4f}"
+        total = round(metrics.step / values["progress"])
+        bar.update(metrics.step, total, f"loss {values['loss']:.4f}{evaluated}")
+
+    return show
 
 
 async def _demo_data(place: Path, *, hidden: bool) -> Path:
@@ -67,39 +111,46 @@ async def _demo_data(place: Path, *, hidden: bool) -> Path:
 def print_sft(result: SftResult) -> None:
     """What SFT came to."""
     show("steps", f"{result.steps}, loss {result.first_loss:.4f} → {result.last_loss:.4f}")
+    if result.eval_loss is not None:
+        show("held out", f"loss {result.eval_loss:.4f} at best")
     show("adapter", result.adapter)
+    if result.last_adapter != result.adapter:
+        show("last", result.last_adapter)
     show("run", result.run)
 
 
 @app.command()
-@options.takes_settings(GrpoConfig)
+@options.takes_settings(GrpoConfig, resume="resume")
 def rl(
     path: options.Run = None,
+    resume: Resume = None,
     out: options.Out = None,
     as_json: AsJson = False,
     *,
     config: GrpoConfig,
 ) -> None:
-    """GRPO on rollouts in the simulated world (Simia-RL)."""
+    """GRPO on rollouts in the simulated world (Simia-RL).
+
+    Run it again on the same database, or with --resume, to go on where it was cut off: no
+    conversation is played and no group learnt from twice.
+    """
+    if resume is not None and path is not None:
+        fail(UsageError("--run: names a database, and --resume another; give one of them"))
 
     async def main() -> RlResult:
-        place = path or default_path("rl")
+        place = resume or path or default_path("rl")
+        adapters = out or (stored_adapters(resume) if resume else adapters_directory(place, None))
         with progress_bar("train rl", hidden=as_json) as bar:
 
             def show(p: RlProgress) -> None:
                 bar.update(p.rollouts_done, p.rollouts, f"rollouts, step {p.step} of {p.steps}")
 
-            def tell(step: RlStep) -> None:
+            async def tell(step: RlStep) -> None:
                 if not as_json:
                     print_step(step)
 
             return await run_rl(
-                config,
-                place,
-                adapters_directory(place, out),
-                report=report,
-                on_progress=show,
-                on_step=tell,
+                config, place, adapters, report=report, on_progress=show, on_step=tell
             )
 
     result = run(main)
@@ -110,24 +161,46 @@ def rl(
 
 
 def print_step(step: RlStep) -> None:
-    """One line a step, with what was left out in plain sight."""
+    """What a step came to, with what was left out in plain sight."""
     values = step.values
     reward = "none" if step.reward_mean is None else f"{step.reward_mean:.3f}"
-    left_out = {
-        "without reward": values["masked"],
-        "in groups without variance": values["zero_variance"],
-        "without a word": values["unspoken"],
-    }
-    counted = ", ".join(f"{count:.0f} {why}" for why, count in left_out.items())
+    counted = ", ".join(
+        f"{values[name]:.0f} {why}" for name, why in _LEFT_OUT.items() if values.get(name)
+    )
+    solved = "/".join(
+        f"{values[name]:.2f}" if name in values else "–"
+        for name in ("solved_needs_action", "solved_no_action")
+    )
     show(
         f"step {step.step}",
-        f"reward {reward}  trained on {values['trained']:.0f} of {values['rollouts']:.0f} rollouts "
-        f"({counted})  loss {values['loss']:+.4f}  kl {values['kl']:.4f}  "
-        f"→ policy@{step.policy_version}",
+        f"reward {reward}  solved {solved}  trained on {values['trained']:.0f} of "
+        f"{values['rollouts']:.0f} rollouts{f' ({counted})' if counted else ''}  loss "
+        f"{step.loss:+.4f}  kl {values['kl']:.4f}  → policy@{step.policy_version}",
     )
+    if step.held_out:
+        for score in (step.held_out.greedy, step.held_out.sampled):
+            how = f"T={score.temperature:g}" if score.temperature else "greedy"
+            shares = f"needs action {shown(score.needs_action)}, no action {shown(score.no_action)}"
+            show("  held out", f"{how}: {shares}")
+
+
+_LEFT_OUT = {
+    "masked": "without reward",
+    "zero_variance": "in groups without variance",
+    "unspoken": "without a word",
+    "overflow": "too long",
+    "stale": "too stale",
+}
+"""Why rollouts are not trained on, by the name of their count."""
 
 
 def print_rl(result: RlResult) -> None:
     """Where RL's results are."""
+    if result.collapsed:
+        show("ended early", result.collapsed)
+    if result.budget_spent:
+        show("ended early", "the budget is spent")
     show("adapter", result.adapter)
+    if result.best_adapter != result.adapter:
+        show("best", f"{result.best_adapter} on held-out tasks")
     show("run", result.run)

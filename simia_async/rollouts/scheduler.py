@@ -50,6 +50,10 @@ class Scheduler:
         self._concurrency = concurrency
         self._tell()
 
+    def look_again(self) -> None:
+        """What `may_begin` of `run` goes by has changed."""
+        self._tell()
+
     def statistics(self) -> SchedulerStatistics:
         """Where it stands."""
         return SchedulerStatistics(

@@ -1,17 +1,18 @@
-"""The policy of a run: an engine child and the adapter versions loaded into it, or an endpoint."""
+"""The policy of a run, by version: an engine child with its adapters, or an endpoint."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Self
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from simia_async.clients import ChatClient
-from simia_async.config import SCRIPTED, SCRIPTED_AGENT, Endpoint, PlayConfig, RolloutConfig
+from simia_async.config import SCRIPTED, SCRIPTED_AGENT, Endpoint, PlayConfig
 from simia_async.errors import ConfigError, EndpointRefused
-from simia_async.models import check_adapter, model_directory, policy_name
+from simia_async.models import model_directory, policy_name
 from simia_async.rendering.call_styles import HERMES, LLAMA3, CallStyle
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.chat_voice import ChatPolicy
@@ -20,59 +21,36 @@ from simia_async.rollouts.voices import Sampling
 from simia_async.runs.simulators import connect_checked, connect_embedded
 from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 
-_TINY_TOKENS = 110
-_TINY_CONTEXT = 1024
-"""Limits of the embedded policy that is given none."""
+_TINY = MappingProxyType({"temperature": 1.0, "max_tokens": 110, "context": 1024})
+"""How the embedded policy is sampled where the settings say nothing."""
 
 _STYLES: dict[str, CallStyle | None] = {"native": None, "hermes": HERMES, "llama3": LLAMA3}
 
+_AtTemperature = Callable[[int, float | None], ChatPolicy | TokenPolicy]
 
-class PolicyEngine:
-    """A running engine. Made by `PolicyEngine.start`."""
 
-    def __init__(self, client: ChatClient, loaded: dict[int, Path]) -> None:
+class PolicyHost:
+    """Where the policy is asked, and which versions of it are there. See `connect_policy`."""
+
+    def __init__(self, client: ChatClient, make: _AtTemperature, loaded: dict[int, Path]) -> None:
         self.client = client
+        self._make = make
         self._loaded = loaded
 
-    @classmethod
-    @asynccontextmanager
-    async def start(
-        cls, model: str, adapters: dict[int, Path], max_in_flight: int, report: Report
-    ) -> AsyncIterator[Self]:
-        """An engine that holds the base and `adapters` by version.
+    @property
+    def versions(self) -> list[int]:
+        """Those of the adapters that it holds."""
+        return list(self._loaded)
 
-        A restart loads again what was loaded.
-        """
-        model_dir = model_directory(model)
-        loaded = dict(adapters)
-
-        def arguments() -> list[str]:
-            named = [f"{policy_name(version)}={path}" for version, path in loaded.items()]
-            flags = [part for adapter in named for part in ("--adapter", adapter)]
-            return ["--model", str(model_dir), *flags]
-
-        async with run_service(
-            "policy engine", "simia_async.inference.server", report, arguments
-        ) as service:
-            endpoint = Endpoint(
-                base_url=service.base_url,
-                model=policy_name(0),
-                api_key_env="",
-                max_in_flight=max_in_flight,
-                max_backoff_s=CHILD_BACKOFF_S,
-            )
-            async with ChatClient.connect(endpoint) as client:
-                yield cls(client, loaded)
-
-    def policy(
-        self, config: PlayConfig, renderer: Renderer, *, version: int, temperature: float
-    ) -> TokenPolicy:
-        """One version of the policy, sampled as the run's settings say."""
-        sampling = Sampling(config.max_turns, temperature, config.max_tokens, config.context)
-        return TokenPolicy(self.client, renderer, sampling, version)
+    def at(self, version: int, temperature: float | None = None) -> ChatPolicy | TokenPolicy:
+        """One version, sampled as the run's settings say; a `temperature` goes before theirs."""
+        return self._make(version, temperature)
 
     async def load(self, version: int, path: Path) -> None:
-        """Hold one more adapter."""
+        """Hold one more adapter, by vLLM's runtime route.
+
+        Raises `EndpointError`; `EndpointRefused` where the endpoint takes none.
+        """
         self._loaded[version] = path
         body = {"lora_name": policy_name(version), "lora_path": str(path)}
         await self.client.request("/load_lora_adapter", body)
@@ -87,34 +65,74 @@ class PolicyEngine:
 
 @asynccontextmanager
 async def connect_policy(
-    config: RolloutConfig, simulator: ChatClient, report: Report
-) -> AsyncIterator[ChatPolicy | TokenPolicy]:
-    """The policy that a run of rollouts plays with. What it costs is charged as the simulator's.
+    config: PlayConfig, adapters: dict[int, Path], simulator: ChatClient, report: Report
+) -> AsyncIterator[PolicyHost]:
+    """The policy that a run plays with: its base, and `adapters` by version. What it costs is
+    charged as the simulator's.
 
     Raises `UsageError`, or `EndpointError` if its endpoint would not answer.
     """
-    named = config.policy
-    sampling = Sampling(config.max_turns, named.temperature, config.max_tokens, config.context)
-    spending = simulator.spending
+    named, spending = config.policy, simulator.spending
     if named.model == SCRIPTED_AGENT and not named.base_url:
         async with (
             _scripted_agent(named.as_unplaced(), simulator.endpoint, report) as endpoint,
             ChatClient.connect(endpoint, spending=spending) as client,
         ):
-            yield ChatPolicy(client, sampling)
+            yield _chat_host(config, client, None)
     elif named.base_url:
         renderer = _renderer_of(config)
         endpoint = named.as_endpoint()
         async with connect_checked(endpoint, config.budget, spending, flags="policy-") as client:
-            style = _STYLES[named.calls]
             if renderer is None:
-                yield ChatPolicy(client, sampling, style)
-            else:
-                name = endpoint.model or ""
-                yield TokenPolicy(client, renderer, sampling, name=name, style=style or HERMES)
+                yield _chat_host(config, client, _STYLES[named.calls])
+                return
+            host = _token_host(config, client, renderer, adapters, name=endpoint.model or "")
+            for version, path in adapters.items():
+                await host.load(version, path)
+            yield host
     else:
-        async with _embedded_engine(config, report) as policy:
-            yield policy
+        async with _embedded_engine(config, adapters, report) as host:
+            yield host
+
+
+def _chat_host(config: PlayConfig, client: ChatClient, style: CallStyle | None) -> PolicyHost:
+    def make(version: int, temperature: float | None) -> ChatPolicy:
+        return ChatPolicy(client, _sampling(config, temperature), style, version)
+
+    return PolicyHost(client, make, {})
+
+
+def _token_host(
+    config: PlayConfig,
+    client: ChatClient,
+    renderer: Renderer,
+    loaded: dict[int, Path],
+    name: str = "",
+    unset: Mapping[str, Any] = MappingProxyType({}),
+) -> PolicyHost:
+    """`name` is what the endpoint calls the base; `unset` says what sampling is where the settings
+    say nothing.
+    """
+    style = _STYLES[config.policy.calls] or HERMES
+
+    def make(version: int, temperature: float | None) -> TokenPolicy:
+        sampling = _sampling(config, temperature, unset)
+        called = "" if version else name
+        return TokenPolicy(client, renderer, sampling, version, called, style)
+
+    return PolicyHost(client, make, loaded)
+
+
+def _sampling(
+    config: PlayConfig, temperature: float | None, unset: Mapping[str, Any] = MappingProxyType({})
+) -> Sampling:
+    stated = {
+        "temperature": config.policy.temperature if temperature is None else temperature,
+        "max_tokens": config.max_tokens,
+        "context": config.context,
+    }
+    given = {name: value for name, value in stated.items() if value is not None}
+    return Sampling(config.max_turns, **{**unset, **given})
 
 
 @asynccontextmanager
@@ -132,7 +150,7 @@ async def _scripted_agent(
         yield embedded
 
 
-def _renderer_of(config: RolloutConfig) -> Renderer | None:
+def _renderer_of(config: PlayConfig) -> Renderer | None:
     if config.policy.tokenizer is None:
         return None
     if config.max_tokens is None and config.context is None:
@@ -144,17 +162,28 @@ def _renderer_of(config: RolloutConfig) -> Renderer | None:
 
 
 @asynccontextmanager
-async def _embedded_engine(config: RolloutConfig, report: Report) -> AsyncIterator[TokenPolicy]:
-    renderer = Renderer(model_directory(config.model))
-    adapters = {1: check_adapter(Path(config.adapter))} if config.adapter else {}
-    temperature = config.policy.temperature
-    sampling = Sampling(
-        config.max_turns,
-        1.0 if temperature is None else temperature,
-        config.max_tokens or _TINY_TOKENS,
-        config.context or _TINY_CONTEXT,
-    )
-    in_flight = min(config.concurrency, config.policy.max_in_flight)
-    async with PolicyEngine.start(config.model, adapters, in_flight, report) as engine:
-        version, style = max(adapters, default=0), _STYLES[config.policy.calls] or HERMES
-        yield TokenPolicy(engine.client, renderer, sampling, version, style=style)
+async def _embedded_engine(
+    config: PlayConfig, adapters: dict[int, Path], report: Report
+) -> AsyncIterator[PolicyHost]:
+    """An engine child. A restart loads again what was loaded."""
+    model_dir = model_directory(config.model)
+    renderer = Renderer(model_dir)
+    loaded = dict(adapters)
+
+    def arguments() -> list[str]:
+        named = [f"{policy_name(version)}={path}" for version, path in loaded.items()]
+        flags = [part for adapter in named for part in ("--adapter", adapter)]
+        return ["--model", str(model_dir), *flags]
+
+    async with run_service(
+        "policy engine", "simia_async.inference.server", report, arguments
+    ) as service:
+        endpoint = Endpoint(
+            base_url=service.base_url,
+            model=policy_name(0),
+            api_key_env="",
+            max_in_flight=min(config.concurrency, config.policy.max_in_flight),
+            max_backoff_s=CHILD_BACKOFF_S,
+        )
+        async with ChatClient.connect(endpoint) as client:
+            yield _token_host(config, client, renderer, loaded, unset=_TINY)

@@ -11,26 +11,10 @@ import anyio
 import msgspec
 from simia_store import StatisticsRecord, Store, StoreError
 
-from simia_async.clients import ChatClient
-from simia_async.runs.policies import PolicyEngine
-
 _EVERY_S = 2.0
 
 Sources = Mapping[str, Callable[[], msgspec.Struct]]
 """Name of a source, and what asks it for its statistics."""
-
-
-def rollout_sources(
-    simulator: ChatClient, engine: PolicyEngine, store: Store, units: int
-) -> Sources:
-    """What a run of rollouts has to say, which is over after so many units of work."""
-    spending = simulator.spending
-    return {
-        "policy": engine.client.governor.statistics,
-        "simulator": simulator.governor.statistics,
-        "spending": lambda: spending.statistics(units - spending.done),
-        "writer": store.statistics,
-    }
 
 
 @asynccontextmanager

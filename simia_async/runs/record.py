@@ -76,7 +76,10 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
         await store.append(run, *last_answers(await store.waiting_commands(), status))
 
 
-_MAY_CHANGE = ("n", "tasks", "concurrency", "keep", "budget", "store")
+_MAY_CHANGE = (
+    *("n", "tasks", "concurrency", "keep", "budget", "store"),
+    *("steps", "eval_every", "eval_tasks", "stop_on_collapse"),
+)
 
 
 def _shapes_data(settings: dict[str, Any], config: msgspec.Struct) -> dict[str, Any]:

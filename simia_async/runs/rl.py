@@ -1,51 +1,31 @@
-"""Simia-RL, end to end: rollouts in the simulated world, judged; GRPO; the next rollouts.
-
-On-policy and one after the other: every group of a step is pinned to the version that the step
-before published.
-"""
+"""Simia-RL, end to end: rollouts in the simulated world, judged; GRPO; the next rollouts."""
 
 import random
-import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
+import anyio.to_thread
 import msgspec
-from simia_store import AdapterRecord, MetricRecord, Store
+from simia_store import AdapterRecord, Reader
 
-from simia_async.builtin.task_source import tasks_of
 from simia_async.config import GrpoConfig
-from simia_async.environments import Task, load_environment
-from simia_async.errors import BudgetSpent, ChildFailed
-from simia_async.judging import Judge, Rubric
-from simia_async.models import check_adapter, model_directory
-from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.conversation import Outcome, Setting
-from simia_async.rollouts.gate import Gate
-from simia_async.rollouts.groups import GroupPlan, check_some_reward, run_group
-from simia_async.runs.policies import PolicyEngine
-from simia_async.runs.pulse import pulse, rollout_sources
-from simia_async.runs.record import record_run
-from simia_async.runs.sft import TRAINER, check_unpublished, store_frame
-from simia_async.runs.simulators import connect_simulator
-from simia_async.runs.spending import run_within
-from simia_async.runs.world import record_scoring
-from simia_async.simulation import Simulator
-from simia_async.supervision.frames import Metrics, Published, TrainGrpo
+from simia_async.environments import Task
+from simia_async.errors import BudgetSpent, ChildFailed, UsageError
+from simia_async.models import check_adapter
+from simia_async.runs.plot import Plot, read_plot
+from simia_async.runs.rl_loop import OnStep, RlLoop, RlProgress, RlStep
+from simia_async.runs.rollout_recall import Recalled, lost_calls, recall
+from simia_async.runs.rollout_settings import check_consistent
+from simia_async.runs.sft import TRAINER, check_unpublished
+from simia_async.runs.spending import cut_off_sentence, earlier_spending
+from simia_async.runs.stage import Stage, open_stage
 from simia_async.supervision.process import ChildProcess
 from simia_async.supervision.service import Report
 
-
-class RlStep(msgspec.Struct, frozen=True):
-    """One step of RL as it went. `values` holds everything that was measured, by name."""
-
-    step: int
-    policy_version: int
-    """Version that the step published."""
-    reward_mean: float | None
-    """Over the rollouts that have a reward; None if none has."""
-    values: dict[str, float]
+_SHUFFLED = 84
+"""Tasks come template by template, and a step should see a mixture. They are shuffled in stretches
+of this length, so that a run of more steps begins with the same ones.
+"""
 
 
 class RlResult(msgspec.Struct, frozen=True):
@@ -53,18 +33,38 @@ class RlResult(msgspec.Struct, frozen=True):
 
     run: Path
     adapter: Path
+    """The last one."""
+    best_adapter: Path
+    """The best one on held-out tasks; the last one where none were evaluated."""
     steps: list[RlStep]
+    """Those of this session."""
     budget_spent: bool
     """Whether the run ended because one more group of rollouts would not fit the budget."""
+    collapsed: str | None
+    """What ended the run if the policy collapsed."""
 
 
-class RlProgress(msgspec.Struct, frozen=True):
-    """How far the rollouts of a step are."""
+class _RlRun(GrpoConfig, frozen=True, kw_only=True):
+    """What the record keeps of an RL run's settings."""
 
-    step: int
-    steps: int
-    rollouts_done: int
-    rollouts: int
+    adapters: str = ""
+
+
+class _Earlier(msgspec.Struct, frozen=True):
+    """What an earlier session of the run has come to."""
+
+    adapters: list[AdapterRecord]
+    """Those that were published, the one it began with first."""
+    recalled: Recalled
+
+    @property
+    def steps(self) -> int:
+        """How many were trained."""
+        return max((adapter.step for adapter in self.adapters), default=0)
+
+
+async def _ignore(_: RlStep) -> None:
+    """Nobody listens."""
 
 
 async def run_rl(
@@ -74,128 +74,129 @@ async def run_rl(
     *,
     report: Report,
     on_progress: Callable[[RlProgress], None] = lambda _: None,
-    on_step: Callable[[RlStep], None] = lambda _: None,
+    on_step: OnStep = _ignore,
 ) -> RlResult:
-    """Take `config.steps` GRPO steps and publish an adapter after each.
+    """Take `config.steps` GRPO steps and publish an adapter after each. A run that was cut off
+    goes on: no group is played or trained on twice.
 
     Raises `UsageError`, `StoreError`, `EndpointError`, or `ChildFailed` if the trainer dies or
     another child dies too often. What was committed and published stays.
     """
-    environment = load_environment(config.environment)
-    renderer = Renderer(model_directory(config.model))
-    tasks = tasks_of(environment, config.steps * config.groups, split="train", seed=config.seed)
-    # Tasks come template by template; a step should see a mixture.
-    random.Random(config.seed).shuffle(tasks)
-    check_unpublished(adapters)
-    start = {1: check_adapter(Path(config.adapter))} if config.adapter else {}
+    check_consistent(config, has_adapters=bool(config.adapter))
+    if config.policy.model is not None and config.policy.tokenizer is None:
+        raise UsageError(
+            "--policy-model: also needs --policy-tokenizer: what is trained on are token ids, and "
+            "a chat endpoint gives none"
+        )
+    if config.deterministic:
+        config = msgspec.structs.replace(config, concurrency=1, max_staleness=0)
+    plot = await anyio.to_thread.run_sync(_read_plot, config)
+    begun_with = check_adapter(Path(config.adapter)) if config.adapter else None
+    earlier = await anyio.to_thread.run_sync(_recall, config, path, plot)
+    if not earlier.adapters and not earlier.recalled.plans:
+        check_unpublished(adapters)
+    held = _held_versions(earlier, begun_with)
+    settings = _RlRun(**msgspec.structs.asdict(config), adapters=str(adapters))
+    units = config.steps * config.groups
     async with (
-        # First, so that a wrong key or host leaves no run behind.
-        connect_simulator(config.simulator, config.budget, report) as simulator,
-        record_run(path, "rl", config) as store,
-        PolicyEngine.start(
-            config.model, start, config.groups * config.group_size, report
-        ) as engine,
+        open_stage(
+            "rl",
+            settings,
+            path,
+            plot.environment,
+            plot.rubric,
+            adapters=held,
+            units=units,
+            report=report,
+            may_continue=True,
+        ) as stage,
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
-        pulse(store, rollout_sources(simulator, engine, store, len(tasks))),
     ):
-        await store.append(environment.as_record(), *(task.as_record() for task in tasks))
-        await record_scoring(store, Rubric(), simulator)
-        for version, adapter in start.items():
-            await store.append(AdapterRecord(version, str(adapter), None, 0))
-        policy = engine.policy(config, renderer, version=max(start, default=0), temperature=1.0)
-        world = Simulator(simulator, environment)
-        judge = Judge(simulator, environment, Rubric())
-        setting = Setting(store, environment, policy, world, judge, Gate())
-        steps = []
-        published = Path()
-        for step in range(1, config.steps + 1):
-            started = time.monotonic()
-            outcomes, played = await _play_step(
-                config,
-                step,
-                tasks[(step - 1) * config.groups : step * config.groups],
-                msgspec.structs.replace(setting, policy=policy),
-                on_progress,
-            )
-            if not played:
-                break
-            check_some_reward(outcomes, f"step {step}")
-            values = _measure(outcomes) | {"rollout_seconds": time.monotonic() - started}
-            await store.append(*(MetricRecord(step, f"rollout/{k}", v) for k, v in values.items()))
-            version = policy.version + 1
-            try:
-                published, trained = await _train(trainer, store, config, step, version)
-            except ChildFailed as error:
-                raise ChildFailed(
-                    f"{error}, in step {step} of {config.steps}; its rollouts are stored, and "
-                    f"{policy.model} is the last policy that was published"
-                ) from error
-            await engine.load(version, published)
-            if policy.version:
-                await engine.unload(policy.version)
-            policy = msgspec.structs.replace(policy, version=version)
-            steps.append(RlStep(step, version, values.get("reward_mean"), values | trained))
-            on_step(steps[-1])
-            if played < config.groups:
-                break
-        if not steps:
+        await _begin(stage, plot, earlier, begun_with, config, report)
+        loop = RlLoop(config, plot, stage, trainer, report, on_progress, on_step)
+        try:
+            await loop.run(earlier.recalled, earlier.adapters, max(held, default=0))
+        except ChildFailed as error:
+            raise ChildFailed(f"{error}; go on with: simia train rl --resume {path}") from error
+        if not loop.published:
             raise BudgetSpent("the budget is spent before the first group of rollouts could begin")
-        return RlResult(path, published, steps, budget_spent=len(steps) < config.steps)
+        return RlResult(
+            path,
+            Path(loop.published[-1].path),
+            loop.best,
+            loop.steps,
+            budget_spent=loop.taken < config.steps and loop.collapsed is None,
+            collapsed=loop.collapsed,
+        )
 
 
-async def _play_step(
+def stored_adapters(path: Path) -> Path:
+    """Directory of adapters of the RL run at `path`. Raises `StoreError`, or `UsageError` if there
+    is none.
+    """
+    with Reader(path) as reader:
+        run = reader.run()
+    if run is None or run.kind != "rl" or not run.config.get("adapters"):
+        raise UsageError(f"{path}: cannot be resumed: no RL run was begun there")
+    return Path(run.config["adapters"])
+
+
+def _read_plot(config: GrpoConfig) -> Plot:
+    wanted = config.steps * config.groups
+    plot = read_plot(config, -(-wanted // _SHUFFLED) * _SHUFFLED, "train")
+    return msgspec.structs.replace(plot, tasks=_mixed(plot.tasks, config.seed)[:wanted])
+
+
+def _mixed(tasks: list[Task], seed: int) -> list[Task]:
+    mixed: list[Task] = []
+    for first in range(0, len(tasks), _SHUFFLED):
+        stretch = tasks[first : first + _SHUFFLED]
+        random.Random(f"{seed}/{first}").shuffle(stretch)
+        mixed += stretch
+    return mixed
+
+
+def _recall(config: GrpoConfig, path: Path, plot: Plot) -> _Earlier:
+    """Raises `UsageError` if the tasks are not those that the run began with."""
+    if not path.exists():
+        return _Earlier([], Recalled({}, {}, [], [], set()))
+    recalled = recall(path, plot.tasks, config.group_size)
+    with Reader(path) as reader:
+        return _Earlier(reader.adapters(), recalled)
+
+
+def _held_versions(earlier: _Earlier, begun_with: Path | None) -> dict[int, Path]:
+    """The adapters that are needed: the newest, and those that unfinished groups are pinned to."""
+    known = {adapter.version: Path(adapter.path) for adapter in earlier.adapters}
+    if not known:
+        return {1: begun_with} if begun_with else {}
+    pinned = {
+        plan.record.policy_version
+        for plan in earlier.recalled.plans.values()
+        if plan.record and plan.step > earlier.steps
+    }
+    wanted = {version for version in (*pinned, max(known)) if version}
+    return {version: check_adapter(known[version]) for version in sorted(wanted)}
+
+
+async def _begin(
+    stage: Stage,
+    plot: Plot,
+    earlier: _Earlier,
+    begun_with: Path | None,
     config: GrpoConfig,
-    step: int,
-    tasks: list[Task],
-    setting: Setting,
-    on_progress: Callable[[RlProgress], None],
-) -> tuple[list[Outcome], int]:
-    """All groups of a step at once, as far as the budget goes; how many that were."""
-    outcomes: list[Outcome] = []
-    total = len(tasks) * config.group_size
-
-    def count(outcome: Outcome) -> None:
-        outcomes.append(outcome)
-        on_progress(RlProgress(step, config.steps, len(outcomes), total))
-
-    def group_of(index: int, task: Task) -> Callable[[], Awaitable[object]]:
-        group_id = (step - 1) * config.groups + index + 1
-        # Members of a group sample with seeds of their own; no two rollouts share one.
-        seed = (config.seed * 1_000_000 + group_id) * config.group_size
-        plan = GroupPlan(group_id, task, config.group_size, step, seed)
-        return partial(run_group, plan, setting, count)
-
-    groups = [group_of(index, task) for index, task in enumerate(tasks)]
-    return outcomes, await run_within(setting.simulator.spending, groups)
-
-
-async def _train(
-    trainer: ChildProcess, store: Store, config: GrpoConfig, step: int, version: int
-) -> tuple[Path, dict[str, float]]:
-    """Have the trainer take one step on what the store holds."""
-    await trainer.send(TrainGrpo(str(store.path), msgspec.to_builtins(config), step, version))
-    values: dict[str, float] = {}
-    while True:
-        frame = await trainer.receive()
-        await store_frame(store, frame)
-        match frame:
-            case Metrics():
-                values = frame.values
-            case Published():
-                return Path(frame.path), values
-
-
-def _measure(outcomes: list[Outcome]) -> dict[str, float]:
-    """What the rollouts of a step came to. A rollout without a reward is not a reward of 0."""
-    rewards = [outcome.reward for outcome in outcomes if outcome.reward is not None]
-    values = {"no_reward": float(len(outcomes) - len(rewards))}
-    if rewards:
-        values["reward_mean"] = sum(rewards) / len(rewards)
-    for name, wanted in (("needs_action", True), ("no_action", False)):
-        solved = [
-            o.solved for o in outcomes if o.task.needs_action == wanted and o.solved is not None
-        ]
-        if solved:
-            values[f"solved_{name}"] = sum(solved) / len(solved)
-    stops = Counter(outcome.stop_reason for outcome in outcomes)
-    return values | {f"stop/{reason}": float(n) for reason, n in stops.items()}
+    report: Report,
+) -> None:
+    """Write down what the run works with, and what an earlier session may have paid in vain."""
+    endpoints = {name: client.endpoint for name, client in stage.clients.items()}
+    lost = lost_calls(earlier.recalled, endpoints, plot.rubric.votes)
+    await stage.store.append(*(task.as_record() for task in plot.tasks), *lost)
+    if begun_with and not earlier.adapters:
+        await stage.store.append(AdapterRecord(1, str(begun_with), None, 0))
+    stage.remember_answers(earlier.recalled.answered)
+    spent = await anyio.to_thread.run_sync(
+        lambda: earlier_spending(stage.store.path, group_size=config.group_size)
+    )
+    stage.spending.charge_earlier(spent)
+    if lost:
+        report(cut_off_sentence(len(lost), spent))

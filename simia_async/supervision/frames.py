@@ -27,6 +27,14 @@ class Published(msgspec.Struct, frozen=True, tag=True):
     step: int
 
 
+class SftDone(msgspec.Struct, frozen=True, tag=True):
+    """All of an SFT run is published. Versions are the same where there is no better one."""
+
+    best: int
+    last: int
+    steps: int
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The child's work cannot go on; the message is one sentence for the user."""
 
@@ -36,22 +44,27 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrainSft(msgspec.Struct, frozen=True, tag=True):
-    """Train on the kept trajectories of a run, then publish."""
+    """Train on the kept trajectories of a run, or go on with that, then publish."""
 
     data: str
     config: dict[str, Any]
 
 
 class TrainGrpo(msgspec.Struct, frozen=True, tag=True):
-    """Take one step on the groups of a training step of the run, then publish `version`."""
+    """Take one step on the groups of a training step of the run, then publish `version`.
+
+    The first command makes the trainer: from `resume_from`, the directory of the last version that
+    the run published and knows of, if there is one.
+    """
 
     data: str
     config: dict[str, Any]
     step: int
     version: int
+    resume_from: str | None = None
 
 
-FromChild = Ready | Metrics | Published | Failed
+FromChild = Ready | Metrics | Published | SftDone | Failed
 ToChild = TrainSft | TrainGrpo
 
 _HEADER = 4

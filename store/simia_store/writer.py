@@ -69,6 +69,10 @@ class Store:
         """An id that no trajectory of this run has."""
         return next(self._trajectory_ids)
 
+    def keep_ids_free(self, up_to: int) -> None:
+        """Give no new id that is not above `up_to`: the owner numbers those itself."""
+        self._trajectory_ids = itertools.count(max(up_to + 1, next(self._trajectory_ids)))
+
     async def append(self, *records: Record) -> None:
         """Write `records` in one transaction. Returns when they are committed.
 

@@ -1,0 +1,52 @@
+"""Evaluation inside training: a version plays the held-out tasks, greedy and sampled."""
+
+from collections.abc import Sequence
+
+import msgspec
+from simia_store import MetricRecord
+
+from simia_async.environments import Task
+from simia_async.evaluation.shares import PolicyScore, score
+from simia_async.models import policy_name
+from simia_async.runs.evaluate import play_all
+from simia_async.runs.stage import Stage
+
+SOLVED = "eval/solved"
+"""Metric of a version's share; what has none was not evaluated to the end."""
+_GREEDY, _SAMPLED = 0.0, 1.0
+
+
+class HeldOut(msgspec.Struct, frozen=True):
+    """How a version did."""
+
+    greedy: PolicyScore
+    sampled: PolicyScore
+
+    @property
+    def solved(self) -> float:
+        """Share of all tasks, greedy and sampled together."""
+        scores = (self.greedy, self.sampled)
+        shares = [share for each in scores for share in (each.needs_action, each.no_action)]
+        return sum(share.hits for share in shares) / max(sum(share.total for share in shares), 1)
+
+
+async def evaluate_version(
+    stage: Stage, tasks: Sequence[Task], step: int, version: int, seed: int
+) -> HeldOut:
+    """Play every task twice and write down the shares that the exact check passes."""
+    scores = []
+    for temperature, mark in ((_GREEDY, ""), (_SAMPLED, "@T=1")):
+        outcomes = await play_all(list(tasks), stage, stage.setting(version, temperature), seed)
+        scored = score(policy_name(version), temperature, outcomes)
+        scores.append(scored)
+        shares = {"needs_action": scored.needs_action, "no_action": scored.no_action}
+        await stage.store.append(
+            *(
+                MetricRecord(step, f"eval/{name}{mark}", share.value)
+                for name, share in shares.items()
+                if share.total
+            )
+        )
+    held_out = HeldOut(*scores)
+    await stage.store.append(MetricRecord(step, SOLVED, held_out.solved))
+    return held_out
