@@ -112,7 +112,19 @@ async def test_a_run_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
         assert {n: v for n, v in after.items() if n not in timed} == {
             n: v for n, v in before.items() if n not in timed
         }
-    assert measured[0]["kl_reference"] < measured[2]["kl_reference"]
+
+
+def test_the_reference_is_the_policy_that_the_run_began_with(data: Path, tmp_path: Path) -> None:
+    """The base, or the adapter; and so after the run went on. One optimizer step a step."""
+    (start,) = trained_adapters(tmp_path, 1, steps=2)
+    for adapter in (None, str(start)):
+        out = tmp_path / f"from {adapter is None}"
+        config = replace(SMALL, adapter=adapter, kl_coefficient=0.1, minibatches=1)
+        first, second = take(GrpoTrainer(config, out), data, range(1, 3))
+        assert first["kl_reference"] == 0
+        assert second["kl_reference"] > 1e-4
+        again = GrpoTrainer(config, out, out / "v00002").step(data, 3, 3)
+        assert again["kl_reference"] > 1e-4
 
 
 def test_where_it_cannot_go_on_is_named(data: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    steps: Annotated[int, Meta(description="GRPO steps.", ge=1)] = 3
+    steps: Annotated[int, Meta(description="GRPO steps.", ge=1)] = 12
     groups: Annotated[int, Meta(description="Groups a step, one task each.", ge=1)] = 8
     group_size: Annotated[
         int,

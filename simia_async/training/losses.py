@@ -21,7 +21,8 @@ papers:
   is off unless `overlong_buffer` is set.
 - rloo (arXiv 2402.14740): ratios are those of tokens, not of whole responses, so that the gradient
   is the paper's in the first optimizer step only. Sums over tokens are divided as in dr_grpo, by
-  the same number for all, where the paper divides by the number of responses.
+  the same number for all, where the paper divides by the number of responses. A KL term, if there
+  is one, is part of the loss, where the paper takes it off the reward.
 """
 
 import math
@@ -55,10 +56,18 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 RECIPES = {
-    "grpo": Recipe(False, True, "rollouts", 0.2, 0.2),
-    "dr_grpo": Recipe(False, False, "constant", 0.2, 0.28),
-    "dapo": Recipe(False, True, "tokens", 0.2, 0.28),
-    "rloo": Recipe(True, False, "constant", math.inf, math.inf),
+    "grpo": Recipe(
+        leave_one_out=False, by_std=True, mean_of="rollouts", clip_low=0.2, clip_high=0.2
+    ),
+    "dr_grpo": Recipe(
+        leave_one_out=False, by_std=False, mean_of="constant", clip_low=0.2, clip_high=0.28
+    ),
+    "dapo": Recipe(
+        leave_one_out=False, by_std=True, mean_of="tokens", clip_low=0.2, clip_high=0.28
+    ),
+    "rloo": Recipe(
+        leave_one_out=True, by_std=False, mean_of="constant", clip_low=math.inf, clip_high=math.inf
+    ),
 }
 
 

@@ -24,7 +24,7 @@ from tests.trained_adapters import trained_adapters
 
 pytestmark = pytest.mark.soak
 
-STEPS, KILLS = 8, 6
+STEPS = 12
 CONFIG = GrpoConfig(lora_rank=4, learning_rate=1e-2, kl_coefficient=0.1, importance_cap=2.0)
 
 
@@ -47,7 +47,8 @@ async def go_on(config: GrpoConfig, data: Path, out: Path, noted: int, delay_s: 
                 if killer is None:
                     loop = asyncio.get_running_loop()
                     killer = loop.call_later(delay_s, os.kill, trainer.pid, signal.SIGKILL)
-            killer.cancel()
+            if killer is not None:
+                killer.cancel()
     except ChildFailed:
         pass
     return noted
@@ -64,8 +65,7 @@ async def test_killed_at_any_moment(tmp_path: Path) -> None:
         whole.publish(step)
 
     out, noted, rng = tmp_path / "cut", 0, random.Random(0)
-    for _ in range(KILLS):
-        noted = await go_on(config, data, out, noted, rng.uniform(0, 0.4))
-    assert await go_on(config, data, out, noted, 600) == STEPS
+    while noted < STEPS:
+        noted = await go_on(config, data, out, noted, rng.uniform(0, 0.2))
     assert adapter_bytes(out) == adapter_bytes(tmp_path / "whole")
-    assert [name for name in left_over(out) if not name.endswith(".partial")] == []
+    assert left_over(out) == []
