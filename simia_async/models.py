@@ -5,6 +5,9 @@ from pathlib import Path
 from simia_async.config import TINY
 from simia_async.errors import UsageError
 
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""Name within an adapter's directory."""
+
 _TINY_DIR = Path(__file__).parent / "builtin" / "tiny"
 
 
@@ -14,7 +17,7 @@ def model_directory(model: str) -> Path:
     Raises `UsageError` if there is no such directory. Nothing is downloaded.
     """
     directory = _TINY_DIR if model == TINY else Path(model)
-    if not (directory / "config.json").is_file():
+    if not _is_file(directory / "config.json"):
         raise UsageError(
             f"no model at {model!r}: expected {TINY!r} or a local Hugging Face model directory "
             "(config.json, weights, tokenizer.json, chat template)"
@@ -29,6 +32,14 @@ def policy_name(version: int) -> str:
 
 def check_adapter(path: Path) -> Path:
     """`path`, if a peft adapter lies there. Raises `UsageError` otherwise."""
-    if not (path / "adapter_config.json").is_file():
-        raise UsageError(f"{path}: no adapter here (adapter_config.json is missing)")
+    for name in ("adapter_config.json", ADAPTER_WEIGHTS):
+        if not _is_file(path / name):
+            raise UsageError(f"{path}: no adapter here ({name} is missing)")
     return path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False

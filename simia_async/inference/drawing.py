@@ -58,7 +58,7 @@ def _narrowed(logprobs_rv: torch.Tensor, requests: Sequence[SampleRequest]) -> t
     First `min_p` and `top_k`, then `top_p` of what is left, as vLLM does it.
     """
     tokens = logprobs_rv.shape[-1]
-    top_k_r1 = torch.tensor([[request.top_k or tokens] for request in requests])
+    top_k_r1 = torch.tensor([[min(request.top_k, tokens) or tokens] for request in requests])
     top_p_r1 = torch.tensor([[r.top_p if r.top_p < 1 else _ALL] for r in requests])
     min_p_r1 = torch.tensor([[request.min_p] for request in requests])
     ordered_rv, order_rv = logprobs_rv.sort(dim=-1, descending=True, stable=True)

@@ -133,8 +133,7 @@ class Engine:
             self._end(turn, error)
         jobs: list[tuple[Any, Future[Any]]] = [*self._waiting, *self._changes]
         for _, future in jobs:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+            _fail(future, error)
         self._waiting.clear()
         self._changes.clear()
 
@@ -160,14 +159,16 @@ class Engine:
             if isinstance(change, _Unload) and self._has_work(change.name):
                 return
             self._changes.popleft()
-            if not future.set_running_or_notify_cancel() and isinstance(change, _Load):
+            is_awaited = future.set_running_or_notify_cancel()
+            if not is_awaited and isinstance(change, _Load):
                 continue
             try:
                 self._change(change)
             except Exception as error:
-                future.set_exception(error)
+                if is_awaited:
+                    future.set_exception(error)
             else:
-                if not future.cancelled():
+                if is_awaited:
                     future.set_result(None)
 
     def _has_work(self, model: str) -> bool:
@@ -195,7 +196,11 @@ class Engine:
                 left.append((request, future))
                 continue
             prompts.add(prompt)
-            slot, cached = self._slots.take(request.model, request.prompt_ids)
+            try:
+                slot, cached = self._slots.take(request.model, request.prompt_ids)
+            except Exception as error:  # such as no memory for a copy
+                _fail(future, error)
+                continue
             admitted.append(Turn(request, future, random.Random(request.seed), slot, cached))
         self._waiting.extendleft(reversed(left))
         return admitted
@@ -231,3 +236,9 @@ class Engine:
         self._turns.remove(turn)
         self._slots.release(turn.slot)
         turn.answer(result)
+
+
+def _fail(future: Future[Any], error: Exception) -> None:
+    """Tell who waits for it, if anybody still does."""
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)

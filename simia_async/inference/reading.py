@@ -41,14 +41,20 @@ _NEUTRAL: dict[str, list[Any]] = {
 _AT = re.compile(r"`\$\.?(?P<field>[^`]*)`$")
 
 _Asked = TypeVar("_Asked", CompletionRequest, ChatRequest)
+_T = TypeVar("_T")
+
+
+def decode(body: bytes, kind: type[_T]) -> _T:
+    """JSON of this kind; all that is wrong with it raises `msgspec.DecodeError`."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (UnicodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def read_request(body: bytes, kind: type[_Asked]) -> _Asked:
     """Raises `Refused`, or `msgspec.DecodeError` for what is no JSON object."""
-    try:
-        fields = msgspec.json.decode(body, type=dict[str, Any])
-    except (UnicodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from error
+    fields = decode(body, dict[str, Any])
     fields = {name: value for name, value in fields.items() if value is not None}
     for name, value in fields.items():
         if name not in kind.__struct_fields__:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jinja2
 import msgspec
 from aiohttp import web
 
@@ -37,7 +36,7 @@ async def errors_as_json(request: web.Request, handler: Any) -> web.StreamRespon
         return response
     except msgspec.DecodeError as error:
         return error_response(400, f"{request.path}: {error}")
-    except (RenderError, jinja2.TemplateError) as error:
+    except RenderError as error:
         return error_response(400, f"the conversation cannot be rendered: {error}", "messages")
     except Refused as error:
         return error_response(400, str(error), error.field)
@@ -45,10 +44,10 @@ async def errors_as_json(request: web.Request, handler: Any) -> web.StreamRespon
         return error_response(404, str(error), "model")
     except UsageError as error:
         return error_response(400, str(error))
-    except RuntimeError as error:  # torch's own, such as memory: the client should hear of it
-        return error_response(500, failed(error))
     except web.HTTPException as error:
         return error_response(error.status, f"{request.method} {request.path}: {error.reason}")
+    except Exception as error:  # torch's own, such as memory: the client should hear of it
+        return error_response(500, failed(error))
 
 
 def failed(error: Exception) -> str:

@@ -8,8 +8,6 @@ import contextlib
 import json
 import re
 
-import jinja2
-
 from simia_async.errors import RenderError
 from simia_async.inference.speech import overlap
 from simia_async.messages import FunctionCall, Message, ToolCall
@@ -29,7 +27,7 @@ def style_of(renderer: Renderer) -> CallStyle:
     messages = [Message("user", "?"), Message("assistant", "", tool_calls=[call])]
     try:
         text = renderer.render(messages)
-    except (RenderError, jinja2.TemplateError):
+    except RenderError:
         return HERMES
     for start in re.finditer(r'\{"name"', text):
         with contextlib.suppress(ValueError):

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 from pathlib import Path
 
-import msgspec
 from aiohttp import web
 
 from simia_async.errors import SimiaError, UsageError
@@ -19,16 +18,18 @@ from simia_async.inference.protocol import (
     LoadRequest,
     UnloadRequest,
 )
-from simia_async.inference.reading import read_request
+from simia_async.inference.reading import decode, read_request
 from simia_async.inference.refusals import Refused, errors_as_json
 from simia_async.inference.replies import style_of
 from simia_async.inference.streams import stream
 from simia_async.inference.threads import set_threads
 from simia_async.inference.versions import BASE
-from simia_async.models import check_adapter
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.http_child import json_response
+
+MAX_ANSWERS = 4096
+"""Of one request. More would keep all other clients waiting while they are queued."""
 
 
 class PolicyServer:
@@ -57,7 +58,13 @@ class PolicyServer:
 
     async def _completions(self, request: web.Request) -> web.StreamResponse:
         asked = read_request(await request.read(), CompletionRequest)
-        prompts = _prompts(asked, self._renderer)
+        prompts = await asyncio.to_thread(_prompts, asked, self._renderer)
+        if len(prompts) * asked.choices > MAX_ANSWERS:
+            raise Refused(
+                f"prompt: {len(prompts)} prompts with n = {asked.choices} ask for more than the "
+                f"{MAX_ANSWERS} answers that one request may have",
+                "prompt",
+            )
         answer = CompletionAnswer(asked, prompts, self._renderer)
         return await self._answer(request, asked, prompts, answer)
 
@@ -82,13 +89,12 @@ class PolicyServer:
             return json_response(answer.whole(await choices.whole()))
 
     async def _load(self, request: web.Request) -> web.Response:
-        body = msgspec.json.decode(await request.read(), type=LoadRequest)
-        path = check_adapter(Path(body.lora_path))
-        await asyncio.wrap_future(self._engine.load(body.lora_name, path))
+        body = decode(await request.read(), LoadRequest)
+        await asyncio.wrap_future(self._engine.load(body.lora_name, Path(body.lora_path)))
         return web.Response(text=f"Success: LoRA adapter '{body.lora_name}' added successfully.")
 
     async def _unload(self, request: web.Request) -> web.Response:
-        body = msgspec.json.decode(await request.read(), type=UnloadRequest)
+        body = decode(await request.read(), UnloadRequest)
         await asyncio.wrap_future(self._engine.unload(body.lora_name))
         return web.Response(text=f"Success: LoRA adapter '{body.lora_name}' removed successfully.")
 
@@ -146,9 +152,9 @@ def main() -> None:
         engine = Engine(arguments.model, renderer.eos_id)
         for adapter in arguments.adapter:
             name, _, path = adapter.partition("=")
-            engine.load(name, check_adapter(Path(path))).result()
-    except (SimiaError, OSError, ValueError) as error:
-        pipe.fail(UsageError(f"{arguments.model}: cannot be loaded: {error}"))
+            engine.load(name, Path(path)).result()
+    except SimiaError as error:
+        pipe.fail(error)
         return
     app = PolicyServer(engine, renderer, key).app()
     asyncio.run(serve_forever(app, listener, pipe))

@@ -75,8 +75,11 @@ class _SlotLayer(DynamicLayer):  # type: ignore[no-untyped-call]
             return
         new_rows = rows if self._highest < rows else max(2 * rows, self._highest + 1)
         new_room = max(room, -(-self._seen // _GROWTH) * _GROWTH)
-        self.keys = _enlarged(self.keys, new_rows, new_room)
-        self.values = _enlarged(self.values, new_rows, new_room)
+        # Both or none: there may be no memory for the second.
+        self.keys, self.values = (
+            _enlarged(self.keys, new_rows, new_room),
+            _enlarged(self.values, new_rows, new_room),
+        )
 
 
 def _enlarged(old: torch.Tensor, rows: int, room: int) -> torch.Tensor:

@@ -50,7 +50,9 @@ async def _send(
         if wants_usage:
             spoken.sort(key=lambda choice: choice.index)
             await response.write(_event(answer.usage_chunk(spoken)))
-    except RuntimeError as error:
+    except ConnectionError:
+        raise
+    except Exception as error:
         await response.write(_event(error_body(500, failed(error))))
     await response.write(b"data: [DONE]\n\n")
 

@@ -4,18 +4,17 @@ import copy
 from pathlib import Path
 
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from simia_async.errors import UsageError
-from simia_async.models import check_adapter
+from simia_async.model_files import read_adapter, read_model
 
 
 def load_base(model_dir: Path) -> PreTrainedModel:
-    """The model, in float32. Raises `UsageError` if its layers do not attend to all that is before
-    them, for the cache could not serve those.
+    """The model, in float32. Raises `UsageError` if it cannot be loaded, or its layers do not attend
+    to all that is before them, for the cache could not serve those.
     """
-    base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    base = read_model(model_dir, dtype=torch.float32)
     base.train(mode=False)
     others = set(getattr(base.config, "layer_types", None) or ()) - {"full_attention"}
     if others or (not hasattr(base.config, "layer_types") and _slides(base)):
@@ -32,16 +31,15 @@ def merged(base: PreTrainedModel, adapter: Path) -> PreTrainedModel:
     """`base` with an adapter merged in. Weights that the adapter leaves alone are shared with
     `base`, which is not changed. Raises `UsageError` if the adapter does not fit it.
     """
-    check_adapter(adapter)
     shared = {
         id(parameter): torch.nn.Parameter(parameter.data, requires_grad=False)
         for parameter in base.parameters()
     }
+    tuned = read_adapter(copy.deepcopy(base, shared), adapter)
     try:
-        tuned = PeftModel.from_pretrained(copy.deepcopy(base, shared), adapter)
         # A safe merge makes new tensors; any other would write into the base's.
         whole: PreTrainedModel = tuned.merge_and_unload(safe_merge=True)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise UsageError(f"{adapter}: the adapter cannot be loaded: {error}") from error
+    except (ValueError, AttributeError) as error:  # not finite, or of a kind that cannot be merged
+        raise UsageError(f"{adapter}: the adapter cannot be merged: {error}") from error
     whole.train(mode=False)
     return whole

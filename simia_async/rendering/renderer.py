@@ -27,13 +27,14 @@ class Sample(msgspec.Struct, frozen=True):
 class Renderer:
     """Chat template and tokenizer of a Hugging Face model directory.
 
-    Raises `UsageError` if the directory has no fast tokenizer or no chat template.
+    Raises `UsageError` if the directory has no fast tokenizer or no chat template, or if one of
+    them cannot be read.
     """
 
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
-        self._tokenizer = Tokenizer.from_str(_read(model_dir, "tokenizer.json"))
-        config = msgspec.json.decode(_read(model_dir, "tokenizer_config.json"), type=dict[str, Any])
+        self._tokenizer = _read_tokenizer(model_dir)
+        config = _read_config(model_dir)
         self.eos = _token_text(config.get("eos_token"))
         eos_id = self._tokenizer.token_to_id(self.eos) if self.eos else None
         if eos_id is None:
@@ -48,13 +49,24 @@ class Renderer:
         *,
         generate: bool = False,
     ) -> str:
-        """Text of `messages`; with `generate`, ready for the assistant's next turn."""
-        return self._template.render(
-            messages=[_for_template(message) for message in messages],
-            tools=tools or None,
-            add_generation_prompt=generate,
-            eos_token=self.eos,
-        )
+        """Text of `messages`; with `generate`, ready for the assistant's next turn.
+
+        Raises `RenderError` if the template fails on them.
+        """
+        shown = [_for_template(message) for message in messages]
+        try:
+            return self._template.render(
+                messages=shown,
+                tools=tools or None,
+                add_generation_prompt=generate,
+                eos_token=self.eos,
+            )
+        except RenderError:
+            raise
+        except Exception as error:  # a template is a program of the model's
+            raise RenderError(
+                f"{self.model_dir}: the chat template fails on the conversation: {error}"
+            ) from error
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, with no special tokens added."""
@@ -192,7 +204,7 @@ def _for_template(message: Message) -> dict[str, Any]:
     for call in wire.get("tool_calls", ()):
         try:
             call["function"]["arguments"] = msgspec.json.decode(call["function"]["arguments"])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             name = call["function"]["name"]
             raise RenderError(f"arguments of the call of {name!r} are not JSON: {error}") from error
     return wire
@@ -206,6 +218,24 @@ def _read(model_dir: Path, name: str) -> str:
             f"{model_dir}: not a Hugging Face model directory with a fast tokenizer "
             f"({name}: {error.strerror})"
         ) from error
+    except UnicodeError as error:
+        raise UsageError(f"{model_dir / name}: cannot be read: it is not UTF-8") from error
+
+
+def _read_tokenizer(model_dir: Path) -> Tokenizer:
+    source = _read(model_dir, "tokenizer.json")
+    try:
+        return Tokenizer.from_str(source)
+    except Exception as error:  # the library raises nothing more specific
+        raise UsageError(f"{model_dir}/tokenizer.json: cannot be read: {error}") from error
+
+
+def _read_config(model_dir: Path) -> dict[str, Any]:
+    source = _read(model_dir, "tokenizer_config.json")
+    try:
+        return msgspec.json.decode(source, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UsageError(f"{model_dir}/tokenizer_config.json: cannot be read: {error}") from error
 
 
 def _token_text(token: Any) -> str:
@@ -216,7 +246,7 @@ def _token_text(token: Any) -> str:
 def _compile(model_dir: Path, config: dict[str, Any]) -> jinja2.Template:
     """The chat template in a sandbox, with the helpers that `transformers` gives templates."""
     path = model_dir / "chat_template.jinja"
-    source = path.read_text(encoding="utf-8") if path.exists() else config.get("chat_template")
+    source = _read(model_dir, path.name) if path.exists() else config.get("chat_template")
     if not isinstance(source, str):
         raise UsageError(f"{model_dir}: the model has no chat template (chat_template.jinja)")
 
@@ -231,4 +261,9 @@ def _compile(model_dir: Path, config: dict[str, Any]) -> jinja2.Template:
     environment.filters["tojson"] = tojson
     environment.globals["raise_exception"] = raise_exception
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment.from_string(source)
+    try:
+        return environment.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise UsageError(
+            f"{model_dir}: the chat template is not one, in line {error.lineno}: {error.message}"
+        ) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 from simia_store import AdapterRecord, MetricRecord, Reader, RunRecord, Store
+from simia_store.maintenance import delete
 
 from simia_async.config import SftConfig
 from simia_async.errors import ChildFailed, ConfigError, UsageError
@@ -62,19 +63,25 @@ async def run_sft(
     await anyio.to_thread.run_sync(Renderer, model_directory(config.model))
     with Reader(data):
         pass
+    is_new = not path.exists()
     if _earlier_run(path) is None:
         check_unpublished(adapters)
     own = msgspec.structs.asdict(config)
     settings = _SftRun(**own, data=str(data), adapters=str(adapters))
-    async with (
-        record_run(path, "sft", settings, may_continue=True) as store,
-        ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
-    ):
-        await trainer.send(TrainSft(str(data), msgspec.to_builtins(config)))
-        try:
+    try:
+        async with (
+            record_run(path, "sft", settings, may_continue=True) as store,
+            ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
+        ):
+            await trainer.send(TrainSft(str(data), msgspec.to_builtins(config)))
             done = await _follow(trainer, store, on_metrics)
-        except ChildFailed as error:
-            raise ChildFailed(f"{error}; go on with: simia train sft --resume {path}") from error
+    except ChildFailed as error:
+        raise ChildFailed(f"{error}; go on with: simia train sft --resume {path}") from error
+    except UsageError:
+        # What the trainer cannot work with leaves no run behind that would have to be resumed.
+        if is_new and await anyio.to_thread.run_sync(_last_step, path) == 0:
+            await anyio.to_thread.run_sync(delete, path)
+        raise
     return await anyio.to_thread.run_sync(_result, path, done)
 
 

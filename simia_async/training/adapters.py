@@ -7,9 +7,9 @@ import msgspec
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
 
 from simia_async.errors import UsageError
+from simia_async.model_files import read_adapter, read_model
 from simia_async.training.at_once import directory_at_once
 from simia_async.training.placement import CPU, Placement
 
@@ -33,27 +33,21 @@ def attach_adapter(
     implementation, None leaves it to transformers. Raises `UsageError` if the model or the adapter
     cannot be loaded, or a target is not in the model.
     """
+    base: Any = read_model(model_dir, dtype=placement.dtype, attn_implementation=attention)
     try:
-        base: Any = AutoModelForCausalLM.from_pretrained(
-            model_dir,
-            dtype=placement.dtype,
-            attn_implementation=attention,
-            # Other files of weights are pickles.
-            use_safetensors=True,
-        )
         base.to(placement.device)
-        if adapter is not None:
-            return PeftModel.from_pretrained(base, adapter, is_trainable=True)
-        _check_targets(base, model_dir, targets)
-        config = LoraConfig(
-            r=rank,
-            lora_alpha=2 * rank,
-            target_modules=list(targets) or "all-linear",
-            task_type="CAUSAL_LM",
-        )
-        return get_peft_model(base, config)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{adapter or model_dir}: cannot be loaded: {error}") from error
+    except RuntimeError as error:
+        raise UsageError(f"{model_dir}: cannot be loaded: {error}") from error
+    if adapter is not None:
+        return read_adapter(base, adapter, is_trainable=True)
+    _check_targets(base, model_dir, targets)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=list(targets) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(base, config)
 
 
 def _check_targets(base: torch.nn.Module, model_dir: Path, targets: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ def directory_at_once(final: Path) -> Iterator[Path]:
         yield partial
         for file in partial.iterdir():
             _sync(file)
+        _sync(partial)
         os.replace(partial, final)
         _sync(final.parent)
     except BaseException as error:

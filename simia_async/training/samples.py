@@ -75,17 +75,18 @@ class SftData(msgspec.Struct, frozen=True):
 def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> SftData:
     """Kept trajectories of a run as samples of at most `limit` tokens.
 
-    Raises `UsageError` if none is left, or if the model's template cannot render one.
+    Raises `UsageError` if none is left, if one is no conversation, or if the model's template
+    cannot render it.
     """
     samples, too_long, unspoken = [], 0, 0
     with Reader(data) as reader:
         environment = reader.environment()
         for trajectory in reader.trajectories(status=TrajectoryStatus.KEPT):
-            told = [msgspec.convert(t.message, Message) for t in reader.turns(trajectory.id)]
             system = Message("system", environment.policy)
             try:
+                told = [msgspec.convert(t.message, Message) for t in reader.turns(trajectory.id)]
                 rendered = renderer.samples([system, *told], environment.tools)
-            except RenderError as error:
+            except (msgspec.ValidationError, RenderError) as error:
                 raise UsageError(f"{data}: trajectory {trajectory.id}: {error}") from error
             pieces = [SftSample(trajectory.id, each.ids, each.loss_mask) for each in rendered]
             if max(len(piece.ids) for piece in pieces) > limit:

@@ -65,11 +65,12 @@ def train_sft(config: SftConfig, data: Path, out: Path, report: Report) -> Train
     renderer = Renderer(model_dir)
     model = _load_model(config, model_dir, place)
     read = read_sft_samples(data, renderer, model.config.max_position_embeddings)
+    # First, so that settings which do not fit the data leave nothing behind.
+    training = _Training(config, Learner(config, model, out), read, out, report)
     origin = Origin(base_fingerprint(model_dir), data_fingerprint(read.samples), _shaping(config))
     check_origin(out, origin)
     if (before := find_trained(out)) is not None:
         return before
-    training = _Training(config, Learner(config, model, out), read, out, report)
     try:
         training.run()
     except torch.OutOfMemoryError as error:
