@@ -3,6 +3,7 @@
 Other files of weights are pickles, which can run code. Nothing is downloaded.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,7 @@ def read_model(model_dir: Path, **how: Any) -> PreTrainedModel:
     would draw those by chance.
     """
     try:
-        model: PreTrainedModel
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             model_dir,
             use_safetensors=True,
             local_files_only=True,
@@ -31,7 +31,8 @@ def read_model(model_dir: Path, **how: Any) -> PreTrainedModel:
         )
     except Exception as error:  # a file from elsewhere can be wrong in every way
         raise UsageError(f"{model_dir}: cannot be loaded: {_one_line(error)}") from error
-    if missing := sorted(info["missing_keys"]):
+    model: PreTrainedModel = loaded[0]
+    if missing := sorted(loaded[1]["missing_keys"]):
         raise UsageError(
             f"{model_dir}: cannot be loaded: its weights lack {missing[0]}"
             + (f" and {len(missing) - 1} more" if missing[1:] else "")
@@ -47,7 +48,10 @@ def read_adapter(base: PreTrainedModel, adapter: Path, *, is_trainable: bool = F
     """
     check_adapter(adapter)
     try:
-        adapted = PeftModel.from_pretrained(base, adapter, is_trainable=is_trainable)
+        with warnings.catch_warnings():
+            # Said below, as an error.
+            warnings.filterwarnings("ignore", "Found missing adapter keys")
+            adapted = PeftModel.from_pretrained(base, adapter, is_trainable=is_trainable)
         with safe_open(adapter / ADAPTER_WEIGHTS, "pt") as file:
             found = set(file.keys())
     except Exception as error:  # a file from elsewhere can be wrong in every way

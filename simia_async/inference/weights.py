@@ -11,8 +11,8 @@ from simia_async.model_files import read_adapter, read_model
 
 
 def load_base(model_dir: Path) -> PreTrainedModel:
-    """The model, in float32. Raises `UsageError` if it cannot be loaded, or its layers do not attend
-    to all that is before them, for the cache could not serve those.
+    """The model, in float32. Raises `UsageError` if it cannot be loaded, or if its layers do not
+    attend to all that is before them, for the cache could not serve those.
     """
     base = read_model(model_dir, dtype=torch.float32)
     base.train(mode=False)

@@ -105,6 +105,9 @@ class RlLoop:
         """Groups of a step that have not ended."""
         self._pinned: Counter[int] = Counter()
         """Groups under way on a version."""
+        # What is learnt from is what was sampled: an endpoint's own default would not be known.
+        temperature = config.policy.temperature
+        self._temperature = 1.0 if temperature is None else temperature
         self._done = 0
         self._played_out = False
         """Whether no further group begins."""
@@ -178,7 +181,7 @@ class RlLoop:
         try:
             await run_group(
                 plan,
-                self._stage.setting(version),
+                self._stage.setting(version, self._temperature),
                 self._count,
                 slot=self._stage.scheduler.slot,
                 placed=placed,

@@ -63,7 +63,7 @@ async def run_sft(
     await anyio.to_thread.run_sync(Renderer, model_directory(config.model))
     with Reader(data):
         pass
-    is_new = not path.exists()
+    is_new = not await anyio.to_thread.run_sync(path.exists)
     if _earlier_run(path) is None:
         check_unpublished(adapters)
     own = msgspec.structs.asdict(config)
