@@ -30,6 +30,10 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 # What runs tests in several processes tells each a width, which would stand for every terminal.
 os.environ.pop("COLUMNS", None)
 
+# Several processes run tests, and children of theirs models: threads of torch that wait for each
+# other would spin, which makes small models ten times slower. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is slow at drawing examples, which says nothing of the code. On CI the examples are
 # the same each time; elsewhere new ones are looked for.
 hypothesis.settings.register_profile("default", suppress_health_check=[HealthCheck.too_slow])

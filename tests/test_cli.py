@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from simia_async.cli.main import app
+from simia_async.cli.output import print_error, show
 
 runner = CliRunner()
 
@@ -165,3 +166,11 @@ def test_brackets_in_a_path_are_no_markup(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "n[/b]/g[red].db" in result.stdout.replace("\n", "")
     assert simia("report", str(run)).exit_code == 0
+
+
+def test_what_reads_like_an_emoji_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("cannot listen on 127.0.0.1:-1: no such port")
+    show("run", "runs/:smile:.db")
+    told = capsys.readouterr()
+    assert told.err == "error: cannot listen on 127.0.0.1:-1: no such port\n"
+    assert told.out.split() == ["run", "runs/:smile:.db"]

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 from simia_async.config import TINY  # noqa: E402
 from simia_async.errors import UnknownModel, UsageError  # noqa: E402
 from simia_async.inference.engine import Engine  # noqa: E402
-from simia_async.inference.requests import Sampled, SampleRequest  # noqa: E402
+from simia_async.inference.requests import Drawn, Sampled, SampleRequest  # noqa: E402
 from simia_async.models import model_directory  # noqa: E402
 from simia_async.rendering.renderer import Renderer  # noqa: E402
 from simia_async.training.adapters import attach_adapter, publish_adapter  # noqa: E402
@@ -137,11 +137,32 @@ def test_a_name_that_is_taken_is_refused_but_the_same_adapter_may_be_loaded_agai
 
 def test_cancelled_requests_free_their_slots() -> None:
     engine = Engine(MODEL, RENDERER.eos_id, max_slots=2)
-    long = SampleRequest(first_prompt(0), "policy@0", 900, 1.0, 0, watch=lambda *_: False)
+    heard: list[Drawn] = []
+    long = SampleRequest(
+        first_prompt(0), "policy@0", 800, 1.0, 0, ignore_eos=True, watch=heard.append
+    )
     endless = [engine.sample(long) for _ in range(5)]
     for future in endless:
         future.cancel()
-    assert ask(engine, 0, first_prompt(1), 1).result(timeout=10).token_ids
+    assert ask(engine, 0, first_prompt(1), 1).result().token_ids
+    assert len(heard) < 2 * 800, "the first two were not gone on with to their ends"
+
+
+def test_a_request_for_which_no_room_can_be_made_is_told_and_takes_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    engine = Engine(MODEL, RENDERER.eos_id, max_slots=2)
+    expected = ask(engine, 0, first_prompt(0), 1).result().token_ids
+    with monkeypatch.context() as patch:
+        patch.setattr("simia_async.inference.slot_cache.SlotCache.copy", out_of_memory)
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="out of memory"):
+                ask(engine, 0, first_prompt(0), 1).result()
+    both = [ask(engine, 0, first_prompt(0), 1) for _ in range(2)]
+    assert [future.result().token_ids for future in both] == [expected] * 2
 
 
 def test_narrow_sampling_draws_from_the_likeliest_alone() -> None:

@@ -13,6 +13,7 @@ from tests.policy_endpoints import (  # noqa: E402
     ANSWER,
     ARGUMENTS,
     CONVERSATION,
+    MODEL,
     OBSERVED,
     OPENING,
     RENDERER,
@@ -23,6 +24,13 @@ from tests.policy_endpoints import (  # noqa: E402
 )
 
 CHAT, TEXT = "/chat/completions", "/completions"
+LOAD, UNLOAD = "/load_lora_adapter", "/unload_lora_adapter"
+
+
+def calling(arguments: str) -> list[dict[str, Any]]:
+    """A conversation with a call of these arguments."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    return [OPENING[1], {"role": "assistant", "tool_calls": [call]}, OPENING[1]]
 
 
 @pytest.fixture
@@ -163,6 +171,10 @@ async def test_limits_of_length(client: RawClient) -> None:
         (TEXT, {"prompt": []}, None),
         (TEXT, {"prompt": [99999]}, None),
         (TEXT, {"prompt": "Hi", "max_tokens": 5000}, None),
+        (TEXT, {"prompt": "Hi", "max_tokens": 10**30}, None),
+        (TEXT, {"prompt": "Hi", "max_tokens": -1}, "max_tokens"),
+        (TEXT, {"prompt": ["Hi"] * 33, "n": 128}, "prompt"),
+        (TEXT, {"prompt": "word " * 200_000}, None),
         (TEXT, {}, "prompt"),
         (TEXT, {"prompt": "Hi", "messages": OPENING}, "messages"),
         (TEXT, {"prompt": "Hi", "model": None}, "model"),
@@ -181,6 +193,8 @@ async def test_limits_of_length(client: RawClient) -> None:
         (CHAT, {"messages": []}, "messages"),
         (CHAT, {"messages": "Hi"}, "messages"),
         (CHAT, {"messages": [{"role": "robot", "content": "Hi"}]}, "messages[0].role"),
+        (CHAT, {"messages": calling("nonsense")}, "messages"),
+        (CHAT, {"messages": calling("[" * 100_000)}, "messages"),
         (
             CHAT,
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
@@ -210,11 +224,52 @@ async def test_models_are_listed_and_others_are_unknown(client: RawClient) -> No
     assert (status, body["error"]["param"]) == (404, "model")
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b"\xff", b"[" * 100_000])
-async def test_bodies_that_are_no_requests(client: RawClient, body: bytes) -> None:
-    async with client.session.post(client.base_url + CHAT, data=body) as response:
+@pytest.mark.parametrize("path", [CHAT, TEXT, LOAD, UNLOAD])
+async def test_bodies_that_are_no_requests(client: RawClient, path: str) -> None:
+    for body in (
+        b"",
+        b"[]",
+        b"nonsense",
+        b"\xff",
+        b'{"lora_name": "\xff"}',
+        b'{"x":' + b"[" * 9999,
+    ):
+        async with client.session.post(client.base_url + path, data=body) as response:
+            assert response.status == 400
+            assert (await response.json())["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/no/such", "a\0b", "a" * 5000, str(MODEL)])
+async def test_paths_that_hold_no_adapter(client: RawClient, path: str) -> None:
+    body = {"lora_name": "policy@1", "lora_path": path}
+    async with client.session.post(client.base_url + LOAD, json=body) as response:
         assert response.status == 400
-        assert (await response.json())["error"]["message"]
+        assert "no adapter here" in (await response.json())["error"]["message"]
+
+
+async def test_an_adapter_has_a_name(client: RawClient) -> None:
+    body = {"lora_name": "", "lora_path": str(MODEL)}
+    async with client.session.post(client.base_url + LOAD, json=body) as response:
+        assert response.status == 400
+        assert "lora_name" in (await response.json())["error"]["message"]
+
+
+async def test_numbers_of_any_size_draw(client: RawClient) -> None:
+    huge = {"top_k": 10**30, "seed": -(10**40), "stop_token_ids": [10**30, -1], "temperature": 1}
+    assert (await client.choice(TEXT, prompt="a\0b", max_tokens=3, **huge))["text"]
+
+
+async def test_what_goes_wrong_unforeseen_is_told_in_openais_shape(
+    client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setattr("simia_async.inference.engine.draw", fail)
+    status, body = await client.ask(TEXT, prompt="Hi")
+    assert (status, body["error"]["type"]) == (500, "server_error")
+    monkeypatch.undo()
+    assert await client.choice(TEXT, prompt="Hi")
 
 
 async def test_one_bad_prompt_does_not_disturb_others(client: RawClient) -> None:

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,6 +128,31 @@ def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None
         assert [adapter.version for adapter in reader.adapters()] == [1]
         # Nobody's conversation was lost to it.
         assert {outcome.status for outcome in reader.outcomes()} == {"scored"}
+
+
+@pytest.mark.soak
+def test_an_endpoint_keeps_the_port_that_was_picked(tmp_path: Path) -> None:
+    with (tmp_path / "err").open("w") as err:
+        command = [*SIMIA, "policy", "serve", "--port", "0"]
+        owner = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
+        try:
+            endpoint = owner.stdout.readline().split()[1]
+            first = children(owner.pid)[ENGINE]
+            os.kill(first, signal.SIGKILL)
+            wait_for(lambda: children(owner.pid).get(ENGINE, first) != first, "the second engine")
+            wait_for(lambda: answers(f"{endpoint}/models"), "its answer, where the first was")
+        finally:
+            owner.terminate()
+            owner.communicate()
+    assert "starting it again (1 of 3)" in (tmp_path / "err").read_text()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url):
+            return True
+    except urllib.error.URLError:
+        return False
 
 
 def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:

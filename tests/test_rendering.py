@@ -109,6 +109,38 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
         Renderer(model)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("tokenizer.json", b"nonsense", "tokenizer.json: cannot be read: expected"),
+        ("tokenizer.json", b"\xff", "tokenizer.json: cannot be read: it is not UTF-8"),
+        (
+            "tokenizer_config.json",
+            b"[]",
+            "tokenizer_config.json: cannot be read: Expected `object`",
+        ),
+        ("tokenizer_config.json", b'{"a":' + b"[" * 9999, "tokenizer_config.json: cannot be read"),
+        ("chat_template.jinja", b"\n{% if %}", "the chat template is not one, in line 2: Expected"),
+        ("chat_template.jinja", b"\xff", "chat_template.jinja: cannot be read: it is not UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, file: str, content: bytes, sentence: str
+) -> None:
+    model = copy_of_tiny(tmp_path / "model")
+    (model / file).write_bytes(content)
+    with pytest.raises(UsageError, match=sentence):
+        Renderer(model)
+
+
+@pytest.mark.parametrize("template", ["{{ messages[0].no.such }}", "{{ messages + 1 }}"])
+def test_a_template_that_fails_is_named(tmp_path: Path, template: str) -> None:
+    model = copy_of_tiny(tmp_path / "model")
+    (model / "chat_template.jinja").write_text(template)
+    with pytest.raises(RenderError, match="model: the chat template fails on the conversation: "):
+        Renderer(model).render([Message("user", "hi")])
+
+
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     model = copy_of_tiny(tmp_path / "model")
     (model / "chat_template.jinja").unlink()

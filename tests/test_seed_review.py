@@ -290,7 +290,7 @@ async def test_a_run_killed_in_its_pre_filter_goes_on_and_tells_what_was_in_flig
     with Reader(run) as reader:
         assert {seed.status for seed in reader.seeds()} == {SeedStatus.USED}
         calls = Counter(call.status for call in reader.calls() if call.role == "reviewer")
-    assert calls == {"ok": 36, "CutOff": len(reviewing)}
+    assert calls == {"ok": 31, "CutOff": len(reviewing)}
     assert check(run).problems == []
 
 

@@ -1,5 +1,6 @@
 """What an SFT run cannot work with: one sentence, exit code 2, and nothing half-written."""
 
+import asyncio
 import errno
 import json
 import os
@@ -102,12 +103,32 @@ async def test_wrong_modules_and_devices_are_named(tmp_path: Path) -> None:
     data = await told(tmp_path / "g.db", "a")
     for config, sentence in (
         (replace(SMALL, lora_targets=("qproj",)), "--lora-target: .* no linear layer 'qproj'"),
+        (replace(SMALL, lora_rank=10**11), "cannot be given an adapter of rank 1"),
         (replace(SMALL, device="cuda:77"), "--device: found 'cuda:77'"),
         (replace(SMALL, eval_share=0.5), "--eval-share: 0.5 of 1 trajectories leaves none"),
     ):
         with pytest.raises(UsageError, match=sentence):
             train_sft(config, data, tmp_path / "a", lambda _: None)
-        assert left_over(tmp_path / "a") == []
+        assert not (tmp_path / "a").exists()
+
+
+def test_a_directory_that_cannot_be_written_leaves_no_run_behind(tmp_path: Path) -> None:
+    data = asyncio.run(told(tmp_path / "g.db", "a"))
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "a").touch()
+    flags = ("--data", data, "--run", place / "s.db", "--out", place / "a")
+    assert "a/training.json: cannot be written" in sft(*flags)
+    assert [path.name for path in place.iterdir()] == ["a"]
+
+
+async def test_a_turn_that_is_no_message_is_named(tmp_path: Path) -> None:
+    data = await told(tmp_path / "g.db", "a")
+    async with open_store(data) as store:
+        odd = TurnRecord(2, 0, "assistant", {"role": "assistant", "content": 5})
+        await store.append(TrajectoryRecord(2, "e", "t", TrajectoryStatus.KEPT), odd)
+    with pytest.raises(UsageError, match=r"g.db: trajectory 2: Expected `str \| null`, got `int`"):
+        train_sft(SMALL, data, tmp_path / "a", lambda _: None)
 
 
 async def test_weights_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:

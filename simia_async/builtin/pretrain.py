@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from simia_async.builtin.lessons import lessons
 from simia_async.rendering.renderer import Renderer, Sample
 
-STEPS = 6000
+STEPS = 4000
 TOKENS_PER_BATCH = 2048
 DRILL_STEPS = 200
 """First steps that show information requests alone, without a policy: copying is learnt first."""

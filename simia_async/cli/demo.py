@@ -28,7 +28,7 @@ def demo(
         Path | None, typer.Option("--dir", help="Where it goes. Default: runs/demo-<time>.")
     ] = None,
 ) -> None:
-    """The whole loop, thin and real, offline: it shows the plumbing, not learning.
+    """The whole loop, small and real, offline.
 
     The world is `mini-retail` and its simulator is scripted, not an LLM; the policy is a
     1M-parameter model.
@@ -41,7 +41,7 @@ def demo(
         print_report(place / f"{name}.db")
     stdout.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The simulator was scripted and the policy "
-        "tiny: this shows that every part runs, not that anything was learnt.\n"
+        "tiny: what the table shows was learnt in this small world.\n"
         f"Everything is in {place}; look at it with: simia-tui {place}/rl.db",
         soft_wrap=True,
         highlight=False,
@@ -73,7 +73,7 @@ async def _demo(place: Path) -> None:
         )
     print_sft(tuned)
 
-    stdout.print(Rule("3. train rl: three GRPO steps in the simulated world"))
+    stdout.print(Rule("3. train rl: GRPO in the simulated world"))
     with progress_bar("train rl") as bar:
 
         async def tell(step: RlStep) -> None:

@@ -26,8 +26,9 @@ from simia_store import printable
 from simia_async.errors import ChildFailed, RunStopped, SimiaError, single_error
 from simia_async.speed import run_fast
 
-stdout = Console()
-stderr = Console(stderr=True)
+# Without emoji: a path or a port may read like the name of one.
+stdout = Console(emoji=False)
+stderr = Console(stderr=True, emoji=False)
 
 R = TypeVar("R")
 

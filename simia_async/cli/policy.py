@@ -25,7 +25,7 @@ def _thread_flags(threads: int | None) -> list[str]:
     """An endpoint that stands alone has every CPU, unless its environment says otherwise."""
     if threads is None and os.environ.get("OMP_NUM_THREADS"):
         return []
-    return ["--threads", str(threads or os.cpu_count() or 1)]
+    return ["--threads", str(threads or 0)]
 
 
 @app.command()
@@ -62,11 +62,11 @@ def serve(
         Renderer(directory)  # says what is wrong with the model before anything is started
         paths = [check_adapter(path) for path in adapter or ()]
         named = [f"{policy_name(number)}={path}" for number, path in enumerate(paths, 1)]
-        flags = ["--port", str(port), "--host", host, "--api-key-env", api_key_env]
+        flags = ["--host", host, "--api-key-env", api_key_env]
         flags += ["--model", str(directory), *_thread_flags(threads)]
         flags += [part for name in named for part in ("--adapter", name)]
         async with run_service(
-            "policy engine", "simia_async.inference.server", report, lambda: flags
+            "policy engine", "simia_async.inference.server", report, lambda: flags, port
         ) as service:
             shown = f"[{host}]" if ":" in host else host
             show("endpoint", f"http://{shown}:{service.port}/v1")

@@ -9,6 +9,8 @@ from rich.text import Text
 from simia_store import Reader, printable, usage_by_role
 
 from simia_async.cli.costs import cost_of, print_cost
+from simia_async.cli.curves import curves_of, print_curves
+from simia_async.cli.curves_svg import write_svg
 from simia_async.cli.output import fail, show, stdout
 from simia_async.errors import SimiaError
 from simia_async.models import policy_name
@@ -17,10 +19,20 @@ from simia_async.synthesis.funnel import Funnel, coverage_of, funnel_of
 
 def report(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="Database of a run.")],
+    svg: Annotated[
+        Path | None,
+        typer.Option(metavar="<path>", help="Write a training's curves to this SVG file, and end."),
+    ] = None,
 ) -> None:
-    """What a run came to: trajectories by outcome, calls and cost by role, adapters."""
+    """What a run came to: trajectories by outcome, curves of a training, calls and cost by role,
+    adapters.
+    """
     try:
-        print_report(path)
+        if svg is not None:
+            write_svg(path, svg)
+            show("curves", svg)
+        else:
+            print_report(path)
     except SimiaError as error:
         fail(error)
 
@@ -43,6 +55,7 @@ def print_report(path: Path) -> None:
             outcomes.add_row(outcome.status, outcome.cause, str(outcome.count))
         if outcomes.row_count and run.kind != "generate":
             stdout.print(outcomes)
+        print_curves(curves_of(reader), stdout)
         calls = Table("role", "ok", "failed", "tokens in", "tokens out", "USD", title="LLM calls")
         for usage in usage_by_role(reader.usage()):
             usd = "–" if usage.cost_usd is None else f"{usage.cost_usd:.2f}"

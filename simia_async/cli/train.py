@@ -20,6 +20,7 @@ from simia_async.cli.output import (
     run,
     show,
 )
+from simia_async.cli.trackers import TensorBoardDirectory, WandbProject, open_trackers
 from simia_async.config import GrpoConfig, SftConfig
 from simia_async.errors import UsageError
 from simia_async.runs.demo_data import make_demo_data
@@ -27,6 +28,7 @@ from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlResult, run_rl, stored_adapters
 from simia_async.runs.rl_loop import RlProgress, RlStep
 from simia_async.runs.sft import SftResult, run_sft, stored_places
+from simia_async.runs.trackers import shown_in
 from simia_async.supervision.frames import Metrics
 
 app = typer.Typer(no_args_is_help=True, help="Train a LoRA adapter: supervised, or by GRPO.")
@@ -56,6 +58,8 @@ def sft(
     path: options.Run = None,
     resume: Resume = None,
     out: options.Out = None,
+    tensorboard: TensorBoardDirectory = None,
+    wandb: WandbProject = None,
     as_json: AsJson = False,
     *,
     config: SftConfig,
@@ -70,6 +74,7 @@ def sft(
 
     async def main() -> SftResult:
         place = resume or path or default_path("sft")
+        trackers = open_trackers(tensorboard, wandb, place)
         if resume is not None:
             source, adapters = stored_places(resume)
             source, adapters = data or source, out or adapters
@@ -77,7 +82,8 @@ def sft(
             source = data or await _demo_data(place, hidden=as_json)
             adapters = adapters_directory(place, out)
         with progress_bar("train sft", hidden=as_json) as bar:
-            return await run_sft(config, source, place, adapters, on_metrics=show_losses(bar))
+            async with shown_in(trackers, place, report):
+                return await run_sft(config, source, place, adapters, on_metrics=show_losses(bar))
 
     result = run(main)
     if as_json:
@@ -125,6 +131,8 @@ def rl(
     path: options.Run = None,
     resume: Resume = None,
     out: options.Out = None,
+    tensorboard: TensorBoardDirectory = None,
+    wandb: WandbProject = None,
     as_json: AsJson = False,
     *,
     config: GrpoConfig,
@@ -139,6 +147,7 @@ def rl(
 
     async def main() -> RlResult:
         place = resume or path or default_path("rl")
+        trackers = open_trackers(tensorboard, wandb, place)
         adapters = out or (stored_adapters(resume) if resume else adapters_directory(place, None))
         with progress_bar("train rl", hidden=as_json) as bar:
 
@@ -149,9 +158,10 @@ def rl(
                 if not as_json:
                     print_step(step)
 
-            return await run_rl(
-                config, place, adapters, report=report, on_progress=show, on_step=tell
-            )
+            async with shown_in(trackers, place, report):
+                return await run_rl(
+                    config, place, adapters, report=report, on_progress=show, on_step=tell
+                )
 
     result = run(main)
     if as_json:

@@ -108,7 +108,7 @@ class ChatRequest(Sampling, kw_only=True):
 class LoadRequest(msgspec.Struct):
     """`/v1/load_lora_adapter`."""
 
-    lora_name: str
+    lora_name: Annotated[str, msgspec.Meta(min_length=1)]
     lora_path: str
 
 

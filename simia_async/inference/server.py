@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--adapter", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--api-key-env", default="")
-    parser.add_argument("--threads", type=int, help="of torch; default: one a CPU, but one")
+    parser.add_argument("--threads", type=int, help="of torch; 0: one a CPU; default: that but one")
     arguments = parser.parse_args()
     pipe = OwnerPipe()
     try:

@@ -6,13 +6,14 @@ import torch
 
 
 def set_threads(asked: int | None) -> None:
-    """`asked` threads; by default as many as `OMP_NUM_THREADS` says, or one for each CPU but one.
+    """`asked` threads, 0 being one for each CPU; by default as many as `OMP_NUM_THREADS` says, or
+    one for each CPU but one.
 
     An engine is one of several processes of a run. Threads of torch that wait for each other spin,
     so one more of them than there are free CPUs makes every operation many times slower.
     """
     if asked is not None:
-        torch.set_num_threads(asked)
+        torch.set_num_threads(asked or _cpus())
     elif not os.environ.get("OMP_NUM_THREADS"):
         torch.set_num_threads(max(1, _cpus() - 1))
 

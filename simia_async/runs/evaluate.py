@@ -60,7 +60,7 @@ async def run_evaluate(
     adapters = {
         version: check_adapter(Path(adapter)) for version, adapter in enumerate(config.adapters, 1)
     }
-    names = {0: "base"} | {version: str(path) for version, path in adapters.items()}
+    names = {0: config.policy.model or "base"} | {version: str(path) for version, path in adapters.items()}
     total = len(plot.tasks) * len(names) * len(config.temperatures)
     done = 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 
 from simia_async.clients import ChatClient
@@ -52,12 +53,22 @@ class PolicyHost:
         Raises `EndpointError`; `EndpointRefused` where the endpoint takes none.
         """
         self._loaded[version] = path
-        body = {"lora_name": policy_name(version), "lora_path": str(path)}
-        await self.client.request("/load_lora_adapter", body)
+        # The server may have been started in another directory.
+        place = await anyio.to_thread.run_sync(path.absolute)
+        body = {"lora_name": policy_name(version), "lora_path": str(place)}
+        try:
+            await self.client.request("/load_lora_adapter", body)
+        except EndpointRefused:
+            # It may hold another adapter by that name, of a session or a run that was cut off.
+            await self._drop(version)
+            await self.client.request("/load_lora_adapter", body)
 
     async def unload(self, version: int) -> None:
         """Let an adapter go."""
         del self._loaded[version]
+        await self._drop(version)
+
+    async def _drop(self, version: int) -> None:
         # An engine that was started again meanwhile does not have it, and says so.
         with contextlib.suppress(EndpointRefused):
             await self.client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})

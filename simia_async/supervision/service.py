@@ -23,10 +23,15 @@ class Service:
     """A served child. Made by `run_service`."""
 
     def __init__(
-        self, name: str, module: str, arguments: Callable[[], Sequence[str]], report: Report
+        self,
+        name: str,
+        module: str,
+        arguments: Callable[[], Sequence[str]],
+        report: Report,
+        port: int,
     ) -> None:
         self.name = name
-        self.port = 0
+        self.port = port
         self.pid = 0
         self._module = module
         self._arguments = arguments
@@ -61,9 +66,12 @@ async def run_service(
     module: str,
     report: Report,
     arguments: Callable[[], Sequence[str]] = list,
+    port: int = 0,
 ) -> AsyncIterator[Service]:
-    """A service that is up on entry and gone on exit. `arguments` is asked at every start."""
-    service = Service(name, module, arguments, report)
+    """A service that is up on entry and gone on exit. `arguments` is asked at every start; port 0
+    picks one, which is kept.
+    """
+    service = Service(name, module, arguments, report, port)
     with single_error():
         async with anyio.create_task_group() as group:
             await group.start(service.serve)

@@ -36,18 +36,20 @@ def attach_adapter(
     base: Any = read_model(model_dir, dtype=placement.dtype, attn_implementation=attention)
     try:
         base.to(placement.device)
-    except RuntimeError as error:
-        raise UsageError(f"{model_dir}: cannot be loaded: {error}") from error
-    if adapter is not None:
-        return read_adapter(base, adapter, is_trainable=True)
-    _check_targets(base, model_dir, targets)
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=2 * rank,
-        target_modules=list(targets) or "all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(base, config)
+        if adapter is not None:
+            return read_adapter(base, adapter, is_trainable=True)
+        _check_targets(base, model_dir, targets)
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules=list(targets) or "all-linear",
+            task_type="CAUSAL_LM",
+        )
+        return get_peft_model(base, config)
+    except (ValueError, RuntimeError) as error:  # such as no memory
+        raise UsageError(
+            f"{model_dir}: cannot be given an adapter of rank {rank}: {error}"
+        ) from error
 
 
 def _check_targets(base: torch.nn.Module, model_dir: Path, targets: tuple[str, ...]) -> None:

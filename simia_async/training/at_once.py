@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -44,7 +44,8 @@ def file_at_once(final: Path, content: bytes) -> None:
         os.replace(partial, final)
         _sync(final.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise UsageError(f"{final}: cannot be written: {_reason(error)}") from error
 
 

@@ -138,6 +138,7 @@ def _stretches(numbers: set[int]) -> list[tuple[int, int]]:
 
 
 def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
+    is_new = not path.exists()
     # Under isolation_level None every transaction is one that this module began.
     database = sqlite3.connect(
         path, isolation_level=None, timeout=_LOCK_TIMEOUT_S, check_same_thread=False
@@ -152,6 +153,10 @@ def _connect(path: Path, *, durable: bool) -> sqlite3.Connection:
             migrate(database, version)
     except BaseException:
         database.close()
+        if is_new:
+            # One that was made in vain would stand in the way of the next try.
+            for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+                file.unlink(missing_ok=True)
         raise
     return database
 

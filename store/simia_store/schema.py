@@ -95,11 +95,12 @@ def check_identity(database: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(database: sqlite3.Connection, version: int, target: int = SCHEMA_VERSION) -> None:
-    """Bring a database from schema `version` to `target`, each step in a transaction of its own."""
-    for number in range(version + 1, target + 1):
-        script = resources.files("simia_store").joinpath(f"migrations/{number:04}.sql").read_text()
-        # `executescript` runs statement by statement: the transaction is part of the script.
-        database.executescript(
-            f"BEGIN EXCLUSIVE;\n{script}\nPRAGMA application_id = {APPLICATION_ID};"
-            f"PRAGMA user_version = {number};\nCOMMIT;"
-        )
+    """Bring a database from schema `version` to `target`, in one transaction."""
+    migrations = resources.files("simia_store").joinpath("migrations")
+    scripts = (f"{number:04}.sql" for number in range(version + 1, target + 1))
+    steps = "\n".join(migrations.joinpath(script).read_text() for script in scripts)
+    # `executescript` runs statement by statement: the transaction is part of the script.
+    database.executescript(
+        f"BEGIN EXCLUSIVE;\n{steps}\nPRAGMA application_id = {APPLICATION_ID};"
+        f"PRAGMA user_version = {target};\nCOMMIT;"
+    )
