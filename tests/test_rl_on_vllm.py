@@ -9,23 +9,18 @@ from simia_store import GroupRecord, Reader, TurnRecord
 pytest.importorskip("torch")
 
 import simia_async
-from simia_async.config import TINY, PolicyEndpoint
+from simia_async.clients import ChatClient
+from simia_async.config import TINY, Endpoint, PolicyEndpoint
+from simia_async.rollouts.token_voice import TokenPolicy
+from simia_async.runs.policies import PolicyHost
 from tests.conftest import serve
 from tests.standin_vllm import BASE, LOGPROB, StandInVllm
 
-STEPS = 3
 
-
-def settings(base_url: str, steps: int) -> dict[str, Any]:
+def settings(base_url: str) -> dict[str, Any]:
     policy = PolicyEndpoint(base_url=base_url, model=BASE, tokenizer=TINY, temperature=0.7)
     small = {"groups": 2, "group_size": 2, "max_turns": 2, "max_tokens": 30, "context": 1500}
-    return {"policy": policy, "steps": steps, "max_staleness": 1, **small}
-
-
-async def train(run: Path, server: StandInVllm, steps: int) -> list[int]:
-    async with serve(server.app()) as base_url:
-        trained = simia_async.train_rl(run=run, **settings(base_url, steps))
-        return [step.step async for step in trained]
+    return {"policy": policy, "steps": 3, "max_staleness": 1, **small}
 
 
 async def test_each_version_is_there_while_it_is_asked_for(
@@ -33,15 +28,30 @@ async def test_each_version_is_there_while_it_is_asked_for(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     server, run = StandInVllm(), Path("rl.db")
-    assert await train(run, server, STEPS) == [1, 2, 3]
+    async with serve(server.app()) as base_url:
+        trained = simia_async.train_rl(run=run, **settings(base_url))
+        assert [step.step async for step in trained] == [1, 2, 3]
     assert server.refused == []
     check_sampling(server)
     check_versions(server, run)
-    # The server goes on while the run is resumed, and holds what it was told to hold.
-    before = dict(server.loaded)
-    assert await train(run, server, STEPS + 1) == [4]
-    assert before.keys() == {"policy@3"}
-    assert set(server.loaded) == {"policy@4"}
+
+
+async def test_a_server_that_outlived_a_session_is_told_anew(tmp_path: Path) -> None:
+    server = StandInVllm()
+    server.loaded["policy@1"] = "/of/another/run"
+    async with (
+        serve(server.app()) as base_url,
+        ChatClient.connect(Endpoint(base_url=base_url, model=BASE)) as client,
+    ):
+        host = PolicyHost(client, make_none, {})
+        await host.load(1, tmp_path)
+        assert server.loaded == {"policy@1": str(tmp_path)}
+        await host.unload(1)
+    assert server.log == [("unload", "policy@1"), ("load", "policy@1"), ("unload", "policy@1")]
+
+
+def make_none(version: int, temperature: float | None) -> TokenPolicy:
+    raise AssertionError("nobody speaks")
 
 
 def check_sampling(server: StandInVllm) -> None:

@@ -9,14 +9,14 @@ import anyio.to_thread
 import msgspec
 from simia_store import AdapterRecord, MetricRecord, Store
 
-from simia_async.config import EvalConfig
+from simia_async.config import EvalConfig, PlayConfig
 from simia_async.environments import Task
 from simia_async.errors import BudgetSpent, UsageError
 from simia_async.evaluation.shares import PolicyScore, score
 from simia_async.models import check_adapter, policy_name
 from simia_async.rollouts.conversation import Outcome, Seat, Setting, run_rollout
 from simia_async.rollouts.groups import check_some_reward, facts_of
-from simia_async.runs.plot import read_plot
+from simia_async.runs.plot import Plot, read_plot
 from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.stage import Stage, open_stage
 from simia_async.supervision.service import Report
@@ -51,16 +51,12 @@ async def run_evaluate(
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`.
     """
     check_consistent(config, has_adapters=bool(config.adapters))
-    plot = await anyio.to_thread.run_sync(read_plot, config, config.tasks, "heldout")
-    if any(task.check is None for task in plot.tasks):
-        raise UsageError(
-            f"environment {plot.environment.name!r} has held-out tasks without an exact `check`, "
-            "which is what evaluation counts by; add one to each task"
-        )
+    plot = await anyio.to_thread.run_sync(read_held_out, config, config.tasks)
     adapters = {
         version: check_adapter(Path(adapter)) for version, adapter in enumerate(config.adapters, 1)
     }
-    names = {0: config.policy.model or "base"} | {version: str(path) for version, path in adapters.items()}
+    base = config.policy.model or "base"
+    names = {0: base} | {version: str(path) for version, path in adapters.items()}
     total = len(plot.tasks) * len(names) * len(config.temperatures)
     done = 0
 
@@ -90,6 +86,17 @@ async def run_evaluate(
             scores.append(score(name, temperature, outcomes))
             await _store_score(stage.store, version, scores[-1])
         return EvalResult(path, len(plot.tasks), scores)
+
+
+def read_held_out(config: PlayConfig, count: int) -> Plot:
+    """The held-out tasks. Raises `UsageError`, also for tasks that nothing can be counted by."""
+    plot = read_plot(config, count, "heldout")
+    if any(task.check is None for task in plot.tasks):
+        raise UsageError(
+            f"environment {plot.environment.name!r} has held-out tasks without an exact `check`, "
+            "which is what evaluation counts by; add one to each task"
+        )
+    return plot
 
 
 async def play_all(

@@ -65,8 +65,8 @@ class PolicyHost:
 
     async def unload(self, version: int) -> None:
         """Let an adapter go."""
-        del self._loaded[version]
-        await self._drop(version)
+        if self._loaded.pop(version, None) is not None:
+            await self._drop(version)
 
     async def _drop(self, version: int) -> None:
         # An engine that was started again meanwhile does not have it, and says so.

@@ -12,6 +12,7 @@ from simia_async.config import GrpoConfig
 from simia_async.environments import Task
 from simia_async.errors import BudgetSpent, ChildFailed, UsageError
 from simia_async.models import check_adapter
+from simia_async.runs.evaluate import read_held_out
 from simia_async.runs.plot import Plot, read_plot
 from simia_async.runs.rl_loop import OnStep, RlLoop, RlProgress, RlStep
 from simia_async.runs.rollout_recall import Recalled, lost_calls, recall
@@ -91,6 +92,9 @@ async def run_rl(
     if config.deterministic:
         config = msgspec.structs.replace(config, concurrency=1, max_staleness=0)
     plot = await anyio.to_thread.run_sync(_read_plot, config)
+    held_out: list[Task] = []
+    if config.eval_every:
+        held_out = (await anyio.to_thread.run_sync(read_held_out, config, config.eval_tasks)).tasks
     begun_with = check_adapter(Path(config.adapter)) if config.adapter else None
     earlier = await anyio.to_thread.run_sync(_recall, config, path, plot)
     if not earlier.adapters and not earlier.recalled.plans:
@@ -113,7 +117,7 @@ async def run_rl(
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
     ):
         await _begin(stage, plot, earlier, begun_with, config, report)
-        loop = RlLoop(config, plot, stage, trainer, report, on_progress, on_step)
+        loop = RlLoop(config, plot, held_out, stage, trainer, report, on_progress, on_step)
         try:
             await loop.run(earlier.recalled, earlier.adapters, max(held, default=0))
         except ChildFailed as error:

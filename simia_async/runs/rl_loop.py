@@ -6,7 +6,7 @@ step s − 1 − `max_staleness` is trained. So no sample is staler than that wh
 
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,8 +15,8 @@ import anyio.to_thread
 import msgspec
 from simia_store import AdapterRecord, MetricRecord, Reader
 
-from simia_async.builtin.task_source import tasks_of
 from simia_async.config import GrpoConfig
+from simia_async.environments import Task
 from simia_async.errors import ChildFailed, EndpointError
 from simia_async.rollouts.conversation import Outcome
 from simia_async.rollouts.groups import GroupPlan, run_group
@@ -75,6 +75,7 @@ class RlLoop:
         self,
         config: GrpoConfig,
         plot: Plot,
+        held_out: Sequence[Task],
         stage: Stage,
         trainer: ChildProcess,
         report: Report,
@@ -90,6 +91,7 @@ class RlLoop:
         """What ended the run if the policy collapsed."""
         self._config = config
         self._plot = plot
+        self._held_out = held_out
         self._stage = stage
         self._trainer = trainer
         self._report = report
@@ -291,10 +293,7 @@ class RlLoop:
         config = self._config
         if not config.eval_every or (step % config.eval_every and step != config.steps):
             return None
-        tasks = tasks_of(
-            self._plot.environment, config.eval_tasks, split="heldout", seed=config.seed
-        )
-        held_out = await evaluate_version(self._stage, tasks, step, version, config.seed)
+        held_out = await evaluate_version(self._stage, self._held_out, step, version, config.seed)
         self._solved[step] = held_out.solved
         return held_out
 
