@@ -70,7 +70,8 @@ async def test_a_tracker_that_fails_does_not_end_the_run(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("command", "library"), [("sft", "tensorboard"), ("rl", "wandb")])
 def test_a_library_that_is_missing_is_named(tmp_path: Path, command: str, library: str) -> None:
-    code = f"import sys; sys.modules[{library!r}] = None\nfrom simia_async.cli.main import main; main()"
+    without = f"import sys; sys.modules[{library!r}] = None"
+    code = f"{without}\nfrom simia_async.cli.main import main; main()"
     arguments = ["train", command, f"--{library}", "shown", "--run", "new.db"]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True

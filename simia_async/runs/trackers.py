@@ -83,7 +83,8 @@ class TensorBoard:
 class WeightsAndBiases:
     """A run of a project of Weights & Biases; `WANDB_MODE=offline` keeps it on this machine.
 
-    Measured values and the settings are sent; console output, code and git state are not.
+    Measured values and the settings are sent; console output, code, git state, the command line
+    and what the machine is doing are not. https://docs.wandb.ai/ref/python/sdk/classes/settings
     """
 
     def __init__(self, project: str, database: Path) -> None:
@@ -111,7 +112,12 @@ class WeightsAndBiases:
             config=run.config,
             resume="allow",
             settings=self._wandb.Settings(
-                console="off", disable_code=True, disable_git=True, silent=True
+                console="off",
+                disable_code=True,
+                disable_git=True,
+                silent=True,
+                x_disable_meta=True,
+                x_disable_stats=True,
             ),
         )
         self._run.define_metric("*", step_metric="step")
