@@ -20,6 +20,8 @@ from simia_async.errors import UsageError
 from simia_async.supervision.service import Report
 
 _EVERY_S = 2.0
+_END_S = 60.0
+"""How long a tracker may take to send what is left when the run has ended."""
 
 
 class Tracker(Protocol):
@@ -98,8 +100,9 @@ class WeightsAndBiases:
             return
         try:
             logged_in = self._wandb.login()
-        except self._wandb.Error as error:
-            raise UsageError(f"--wandb: {error}") from error
+        # Not only its own: a variable with a wrong value is pydantic's.
+        except Exception as error:
+            raise UsageError(f"--wandb: {' '.join(str(error).split())}") from error
         if not logged_in:
             raise UsageError("--wandb: nobody is logged in; run wandb login, or set WANDB_API_KEY")
 
@@ -161,8 +164,10 @@ async def shown_in(
             finally:
                 group.cancel_scope.cancel()
     finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(mirror.end)
+        with anyio.move_on_after(_END_S, shield=True) as patience:
+            await anyio.to_thread.run_sync(mirror.end, abandon_on_cancel=True)
+        if patience.cancelled_caught:
+            report(f"a tracker did not end within {_END_S:.0f} s; it may lack the last steps")
 
 
 class _Mirror:
