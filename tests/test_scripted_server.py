@@ -589,8 +589,11 @@ async def test_the_child_takes_the_same_settings(
         for _ in range(2):
             async with http.post(url, json=body) as response:
                 statuses.append(response.status)
+        async with asyncio.timeout(10):  # A record ends after its answer.
+            while len(lines := log.read_bytes().splitlines()) < 2:
+                await asyncio.sleep(0.01)
     assert statuses == [200, 429]
-    first, second = (msgspec.json.decode(line) for line in log.read_bytes().splitlines())
+    first, second = map(msgspec.json.decode, lines)
     assert (first["fault"], first["latency_s"], first["body"]) == ("prose", 0.01, None)
     assert second["status"] == 429
 
