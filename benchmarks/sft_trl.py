@@ -28,6 +28,7 @@ SAMPLES = {"tiny": 96, "larger": 6}
 ALONE = {"per_device_train_batch_size": 1}
 SETTINGS = {
     "packed": ALONE | {"packing": True, "max_length": 2048},
+    "packed, 512": ALONE | {"packing": True, "max_length": 512, "gradient_accumulation_steps": 4},
     "padding-free": {"per_device_train_batch_size": 6, "padding_free": True},
     "padded, by length": {
         "per_device_train_batch_size": 6,
