@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from simia_async.errors import UsageError
 from simia_async.model_files import read_adapter, read_model
 from simia_async.training.at_once import directory_at_once
+from simia_async.training.low_rank import quicken
 from simia_async.training.placement import CPU, Placement
 
 MANIFEST = "simia_manifest.json"
@@ -37,15 +38,18 @@ def attach_adapter(
     try:
         base.to(placement.device)
         if adapter is not None:
-            return read_adapter(base, adapter, is_trainable=True)
-        _check_targets(base, model_dir, targets)
-        config = LoraConfig(
-            r=rank,
-            lora_alpha=2 * rank,
-            target_modules=list(targets) or "all-linear",
-            task_type="CAUSAL_LM",
-        )
-        return get_peft_model(base, config)
+            model = read_adapter(base, adapter, is_trainable=True)
+        else:
+            _check_targets(base, model_dir, targets)
+            config = LoraConfig(
+                r=rank,
+                lora_alpha=2 * rank,
+                target_modules=list(targets) or "all-linear",
+                task_type="CAUSAL_LM",
+            )
+            model = get_peft_model(base, config)
+        quicken(model)
+        return model
     except (ValueError, RuntimeError) as error:  # such as no memory
         raise UsageError(
             f"{model_dir}: cannot be given an adapter of rank {rank}: {error}"
