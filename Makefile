@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-# litellm wants another version of openai than we test with, so it gets an environment of its own.
+# litellm wants another version of openai than we test with, so the peers that we are measured beside
+# have an environment of their own.
 BENCH_VENV ?= .bench-venv
 BENCH_READY := $(BENCH_VENV)/.installed
 
@@ -21,7 +22,7 @@ check: install ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; about half an hour
+bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; about an hour
 	$(BIN)/python benchmarks/call_path.py --litellm-python $(BENCH_VENV)/bin/python
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/writer.py
@@ -30,6 +31,11 @@ bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; abou
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/rollouts.py
 	$(BIN)/python -m benchmarks.grounding
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/sft.py
+	$(BIN)/python benchmarks/grpo.py
+	$(BIN)/python benchmarks/sft_trl.py --trl-python $(BENCH_VENV)/bin/python
+	$(BIN)/python -m benchmarks.rl_overlap
 
 soak: install ## what is too long for `test`: runs killed many times over
 	$(BIN)/pytest -m soak --timeout 900
@@ -46,7 +52,9 @@ $(READY): pyproject.toml constraints.txt
 
 $(BENCH_READY):
 	$(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "litellm==1.106.2"
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		"litellm==1.106.2" mcp "trl==1.16.0" "torch==2.13.0" \
+		"$$(grep '^transformers==' constraints.txt)" "$$(grep '^peft==' constraints.txt)"
 	touch $@
 
 clean:
