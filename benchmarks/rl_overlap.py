@@ -52,7 +52,7 @@ async def timed(run: Path, simulator: Endpoint, max_staleness: int) -> Timed:
 
 async def main() -> None:
     shares = []
-    async with ScriptedServer(latency="constant:0.3") as server:
+    async with ScriptedServer(latency="fixed:0.3") as server:
         simulator = Endpoint(base_url=server.base_url, model="scripted", api_key_env="")
         for number in range(ROUNDS):
             with tempfile.TemporaryDirectory() as place:
