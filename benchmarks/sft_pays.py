@@ -73,13 +73,12 @@ async def compare(seed: int, model: str, place: Path) -> list[PolicyScore]:
 
 def show(scores: list[PolicyScore]) -> None:
     """A row for each policy and temperature, all seeds counted together."""
-    pooled: dict[tuple[str, float], list[PolicyScore]] = defaultdict(list)
+    pooled: dict[tuple[str, str], list[PolicyScore]] = defaultdict(list)
     for score in scores:
-        pooled[score.name, score.temperature].append(score)
+        pooled[score.name, score.sampled].append(score)
     print("| policy | sampled | needs action | no action | needs action, by seed |")
     print("|---|---|---|---|---|")
-    for (name, temperature), found in pooled.items():
-        sampled = f"T={temperature:g}" if temperature else "greedy"
+    for (name, sampled), found in pooled.items():
         each = ", ".join(f"{score.needs_action.value:.2f}" for score in found)
         needs, no = (_together([getattr(s, kind) for s in found]) for kind in _KINDS)
         print(f"| {name} | {sampled} | {needs} | {no} | {each} |")

@@ -1,6 +1,5 @@
 """Conversations over HTTP while versions of the policy come and go."""
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
@@ -16,8 +15,6 @@ OBSERVATION = RENDERER.encode(
     "\n<|im_start|>user\n<tool_response>\n{'status': 'pending'}\n</tool_response><|im_end|>\n"
     "<|im_start|>assistant\n"
 )
-
-Change = Callable[[int], Awaitable[None]]
 
 
 class Played(msgspec.Struct):
@@ -47,13 +44,22 @@ async def play(client: ChatClient, number: int, version: int) -> Played:
 
 
 async def play_in_waves(
-    client: ChatClient, conversations: int, versions: int, load: Change, unload: Change
+    client: ChatClient, conversations: int, adapters: list[Path]
 ) -> list[Played]:
     """Each wave plays the version that was loaded for it, and a wave begins while the one before is
-    in its midst. A version is unloaded when its wave is done, while others are under way.
+    in its midst. A version is unloaded when its wave is done, while others are under way. Version n
+    is adapter n - 1.
     """
     done: list[Played] = []
+    versions = len(adapters)
     size = conversations // versions
+
+    async def load(version: int) -> None:
+        body = {"lora_name": policy_name(version), "lora_path": str(adapters[version - 1])}
+        await client.request("/load_lora_adapter", body)
+
+    async def unload(version: int) -> None:
+        await client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})
 
     async def wave(version: int) -> None:
         played: list[Played] = []

@@ -9,7 +9,6 @@ pytest.importorskip("torch")
 from simia_async.clients import ChatClient
 from simia_async.config import Endpoint
 from simia_async.inference.engine import Engine
-from simia_async.models import policy_name
 from tests.policy_endpoints import served
 from tests.policy_swaps import check, play_in_waves
 from tests.trained_adapters import MODEL, RENDERER, trained_adapters
@@ -23,14 +22,6 @@ async def test_a_swap_under_load_loses_and_mixes_nothing(tmp_path: Path) -> None
     async with served(engine) as base_url:
         endpoint = Endpoint(base_url=base_url, model="policy@0", api_key_env="")
         async with ChatClient.connect(endpoint) as client:
-
-            async def load(version: int) -> None:
-                body = {"lora_name": policy_name(version), "lora_path": str(adapters[version - 1])}
-                await client.request("/load_lora_adapter", body)
-
-            async def unload(version: int) -> None:
-                await client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})
-
-            played = await play_in_waves(client, CONVERSATIONS, VERSIONS, load, unload)
+            played = await play_in_waves(client, CONVERSATIONS, adapters)
     check(played, adapters, CONVERSATIONS)
     assert list(engine.models) == ["policy@0"]

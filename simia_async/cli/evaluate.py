@@ -43,7 +43,7 @@ def print_scores(result: EvalResult) -> None:
     for score in result.scores:
         table.add_row(
             Text(printable(score.name)),
-            f"T={score.temperature:g}" if score.temperature else "greedy",
+            score.sampled,
             shown(score.needs_action),
             shown(score.no_action),
             str(score.unfinished),

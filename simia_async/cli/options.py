@@ -63,6 +63,10 @@ def takes_settings(
             try:
                 stated = take_flags(settings, given)
                 if resume and given[resume] is not None:
+                    if given["path"] is not None:
+                        raise UsageError(
+                            "--run: names a database, and --resume another; give one of them"
+                        )
                     stated = stored_settings(settings, given[resume]) | stated
                 config = configure(settings, stated, config_file)
             except SimiaError as error:

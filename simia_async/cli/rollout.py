@@ -7,9 +7,8 @@ import typer
 
 from simia_async.cli import options
 from simia_async.cli.generate import cost_note
-from simia_async.cli.output import AsJson, fail, print_json, progress_bar, report, run, show
+from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show
 from simia_async.config import RolloutConfig
-from simia_async.errors import UsageError
 from simia_async.runs.record import default_path
 from simia_async.runs.rollout import run_rollouts
 from simia_async.runs.rollout_tally import RolloutProgress, RolloutResult, Solved
@@ -37,8 +36,6 @@ def rollout(
     Every turn is stored before the next. Run it again on the same database, or with --resume, to go
     on mid-conversation where it was cut off.
     """
-    if resume is not None and path is not None:
-        fail(UsageError("--run: names a database, and --resume another; give one of them"))
 
     async def main() -> RolloutResult:
         with progress_bar("rollout", hidden=as_json) as bar:

@@ -13,7 +13,6 @@ from simia_async.cli.generate import show_progress
 from simia_async.cli.output import (
     AsJson,
     Bar,
-    fail,
     print_json,
     progress_bar,
     report,
@@ -22,7 +21,6 @@ from simia_async.cli.output import (
 )
 from simia_async.cli.trackers import TensorBoardDirectory, WandbProject, open_trackers
 from simia_async.config import GrpoConfig, SftConfig
-from simia_async.errors import UsageError
 from simia_async.runs.demo_data import make_demo_data
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import RlResult, run_rl, stored_adapters
@@ -69,8 +67,6 @@ def sft(
     Run it again on the same database, or with --resume, to go on from the last checkpoint where it
     was cut off: what comes out is the same, bit for bit.
     """
-    if resume is not None and path is not None:
-        fail(UsageError("--run: names a database, and --resume another; give one of them"))
 
     async def main() -> SftResult:
         place = resume or path or default_path("sft")
@@ -142,8 +138,6 @@ def rl(
     Run it again on the same database, or with --resume, to go on where it was cut off: no
     conversation is played and no group learnt from twice.
     """
-    if resume is not None and path is not None:
-        fail(UsageError("--run: names a database, and --resume another; give one of them"))
 
     async def main() -> RlResult:
         place = resume or path or default_path("rl")
@@ -189,9 +183,8 @@ def print_step(step: RlStep) -> None:
     )
     if step.held_out:
         for score in (step.held_out.greedy, step.held_out.sampled):
-            how = f"T={score.temperature:g}" if score.temperature else "greedy"
             shares = f"needs action {shown(score.needs_action)}, no action {shown(score.no_action)}"
-            show("  held out", f"{how}: {shares}")
+            show("  held out", f"{score.sampled}: {shares}")
 
 
 _LEFT_OUT = {

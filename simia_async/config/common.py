@@ -28,6 +28,14 @@ RubricFile = Annotated[
         extra={"unset": "the tasks' own"},
     ),
 ]
+Votes = Annotated[
+    int,
+    Meta(
+        description="How often the judge is asked of one conversation.",
+        ge=1,
+        extra={"unset": "as the rubric says, else once"},
+    ),
+]
 LoraRank = Annotated[int, Meta(description="Rank of the LoRA adapter.", ge=1)]
 Packing = Annotated[
     bool, Meta(description="Lay samples side by side in a batch, instead of padding them.")

@@ -1,10 +1,11 @@
 """Settings of conversations with the simulated world: playing them, judging them, counting them."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from simia_async.config.common import TINY, Environment, MaxTurns, Model, RubricFile, Seed
+from simia_async.config.common import TINY, Environment, MaxTurns, Model, RubricFile, Seed, Votes
 from simia_async.config.endpoint import Endpoint
 from simia_async.config.fields import BadSetting, Settings
 from simia_async.config.limits import Budget, StoreConfig
@@ -13,6 +14,8 @@ from simia_async.config.roles import JudgeEndpoint, PolicyEndpoint, ToolEndpoint
 
 class PlayConfig(Settings, frozen=True, kw_only=True):
     """What all runs of conversations with the simulated world have in common."""
+
+    own_flags: ClassVar[Mapping[str, str]] = {"votes": "--judge-votes"}
 
     environment: Environment = "mini-retail"
     tasks_file: (
@@ -63,17 +66,7 @@ class PlayConfig(Settings, frozen=True, kw_only=True):
         ),
     ] = "grounded"
     rubric: RubricFile | None = None
-    votes: (
-        Annotated[
-            int,
-            Meta(
-                description="How often the judge is asked of one conversation.",
-                ge=1,
-                extra={"flag": "--judge-votes", "unset": "as the rubric says, else once"},
-            ),
-        ]
-        | None
-    ) = None
+    votes: Votes | None = None
     seed: Seed = 0
     policy: PolicyEndpoint = PolicyEndpoint()
     simulator: Endpoint = Endpoint()
@@ -116,17 +109,7 @@ class JudgeConfig(Settings, frozen=True, kw_only=True):
     """Judging the stored conversations of a run again, by another rubric or another judge."""
 
     rubric: RubricFile | None = None
-    votes: (
-        Annotated[
-            int,
-            Meta(
-                description="How often the judge is asked of one conversation.",
-                ge=1,
-                extra={"unset": "as the rubric says, else once"},
-            ),
-        ]
-        | None
-    ) = None
+    votes: Votes | None = None
     simulator: Endpoint = Endpoint()
     budget: Budget = Budget()
     store: StoreConfig = StoreConfig()

@@ -45,6 +45,11 @@ class PolicyScore(msgspec.Struct, frozen=True):
     unfinished: int
     """Conversations that an error ended; they count as not solved."""
 
+    @property
+    def sampled(self) -> str:
+        """How, in a word."""
+        return f"T={self.temperature:g}" if self.temperature else "greedy"
+
 
 def score(name: str, temperature: float, outcomes: Iterable[Outcome]) -> PolicyScore:
     """Count the tasks solved by the exact check."""

@@ -1,6 +1,5 @@
 """Where the endpoint listens, and whom it lets in."""
 
-import asyncio
 import hmac
 import ipaddress
 import os
@@ -11,10 +10,7 @@ from aiohttp import web
 
 from simia_async.errors import ConfigError
 from simia_async.inference.refusals import error_response
-from simia_async.supervision.child import OwnerPipe
-from simia_async.supervision.frames import Ready
-
-_BACKLOG = 4096
+from simia_async.supervision.http_child import BACKLOG
 
 
 def required_key(host: str, variable: str) -> str | None:
@@ -33,18 +29,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 picks one. Raises `ConfigError` if it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError, UnicodeError) as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error}") from error
-
-
-async def serve_forever(app: web.Application, listener: socket.socket, pipe: OwnerPipe) -> None:
-    """Serve until the process ends; tell the owner the port. Turns of clients that go are ended."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
-    await runner.setup()
-    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
-    pipe.send(Ready(listener.getsockname()[1]))
-    await asyncio.Event().wait()
 
 
 def key_check(key: str | None) -> Any:

@@ -11,7 +11,7 @@ from simia_async.inference.chat_answers import ChatAnswer
 from simia_async.inference.choices import Choices
 from simia_async.inference.completion_answers import CompletionAnswer
 from simia_async.inference.engine import Engine
-from simia_async.inference.listening import key_check, listen, required_key, serve_forever
+from simia_async.inference.listening import key_check, listen, required_key
 from simia_async.inference.protocol import (
     ChatRequest,
     CompletionRequest,
@@ -26,7 +26,7 @@ from simia_async.inference.threads import set_threads
 from simia_async.inference.versions import BASE
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.child import OwnerPipe
-from simia_async.supervision.http_child import json_response
+from simia_async.supervision.http_child import json_response, serve_forever
 
 MAX_ANSWERS = 4096
 """Of one request. More would keep all other clients waiting while they are queued."""

@@ -84,7 +84,7 @@ async def run_evaluate(
             outcomes = await play_all(plot.tasks, stage, setting, config.seed, count)
             check_some_reward(outcomes, name)
             scores.append(score(name, temperature, outcomes))
-            await _store_score(stage.store, version, scores[-1])
+            await store_score(stage.store, version, scores[-1])
         return EvalResult(path, len(plot.tasks), scores)
 
 
@@ -133,9 +133,14 @@ async def play_all(
     return outcomes
 
 
-async def _store_score(store: Store, version: int, scored: PolicyScore) -> None:
-    sampled = f"@T={scored.temperature:g}" if scored.temperature else ""
-    for name in ("needs_action", "no_action"):
-        share = getattr(scored, name)
-        if share.total:
-            await store.append(MetricRecord(version, f"eval/{name}{sampled}", share.value))
+async def store_score(store: Store, number: int, scored: PolicyScore) -> None:
+    """Write down the shares of a policy under its `number`: a version's, or a step's."""
+    mark = f"@{scored.sampled}" if scored.temperature else ""
+    shares = {"needs_action": scored.needs_action, "no_action": scored.no_action}
+    await store.append(
+        *(
+            MetricRecord(number, f"eval/{name}{mark}", share.value)
+            for name, share in shares.items()
+            if share.total
+        )
+    )

@@ -15,11 +15,10 @@ from simia_async.models import check_adapter
 from simia_async.runs.evaluate import read_held_out
 from simia_async.runs.plot import Plot, read_plot
 from simia_async.runs.rl_loop import OnStep, RlLoop, RlProgress, RlStep
-from simia_async.runs.rollout_recall import Recalled, lost_calls, recall
+from simia_async.runs.rollout_recall import Recalled, recall
 from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.sft import TRAINER, check_unpublished
-from simia_async.runs.spending import cut_off_sentence, earlier_spending
-from simia_async.runs.stage import Stage, open_stage
+from simia_async.runs.stage import open_stage
 from simia_async.supervision.process import ChildProcess
 from simia_async.supervision.service import Report
 
@@ -116,7 +115,9 @@ async def run_rl(
         ) as stage,
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
     ):
-        await _begin(stage, plot, earlier, begun_with, config, report)
+        await stage.take_up(plot, earlier.recalled, config.group_size, report)
+        if begun_with and not earlier.adapters:
+            await stage.store.append(AdapterRecord(1, str(begun_with), None, 0))
         loop = RlLoop(config, plot, held_out, stage, trainer, report, on_progress, on_step)
         try:
             await loop.run(earlier.recalled, earlier.adapters, max(held, default=0))
@@ -181,26 +182,3 @@ def _held_versions(earlier: _Earlier, begun_with: Path | None) -> dict[int, Path
     }
     wanted = {version for version in (*pinned, max(known)) if version}
     return {version: check_adapter(known[version]) for version in sorted(wanted)}
-
-
-async def _begin(
-    stage: Stage,
-    plot: Plot,
-    earlier: _Earlier,
-    begun_with: Path | None,
-    config: GrpoConfig,
-    report: Report,
-) -> None:
-    """Write down what the run works with, and what an earlier session may have paid in vain."""
-    endpoints = {name: client.endpoint for name, client in stage.clients.items()}
-    lost = lost_calls(earlier.recalled, endpoints, plot.rubric.votes)
-    await stage.store.append(*(task.as_record() for task in plot.tasks), *lost)
-    if begun_with and not earlier.adapters:
-        await stage.store.append(AdapterRecord(1, str(begun_with), None, 0))
-    stage.remember_answers(earlier.recalled.answered)
-    spent = await anyio.to_thread.run_sync(
-        lambda: earlier_spending(stage.store.path, group_size=config.group_size)
-    )
-    stage.spending.charge_earlier(spent)
-    if lost:
-        report(cut_off_sentence(len(lost), spent))

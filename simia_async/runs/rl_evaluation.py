@@ -8,7 +8,7 @@ from simia_store import MetricRecord
 from simia_async.environments import Task
 from simia_async.evaluation.shares import PolicyScore, score
 from simia_async.models import policy_name
-from simia_async.runs.evaluate import play_all
+from simia_async.runs.evaluate import play_all, store_score
 from simia_async.runs.stage import Stage
 
 SOLVED = "eval/solved"
@@ -35,18 +35,10 @@ async def evaluate_version(
 ) -> HeldOut:
     """Play every task twice and write down the shares that the exact check passes."""
     scores = []
-    for temperature, mark in ((_GREEDY, ""), (_SAMPLED, "@T=1")):
+    for temperature in (_GREEDY, _SAMPLED):
         outcomes = await play_all(list(tasks), stage, stage.setting(version, temperature), seed)
-        scored = score(policy_name(version), temperature, outcomes)
-        scores.append(scored)
-        shares = {"needs_action": scored.needs_action, "no_action": scored.no_action}
-        await stage.store.append(
-            *(
-                MetricRecord(step, f"eval/{name}{mark}", share.value)
-                for name, share in shares.items()
-                if share.total
-            )
-        )
+        scores.append(score(policy_name(version), temperature, outcomes))
+        await store_score(stage.store, step, scores[-1])
     held_out = HeldOut(*scores)
     await stage.store.append(MetricRecord(step, SOLVED, held_out.solved))
     return held_out

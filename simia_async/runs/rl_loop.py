@@ -156,10 +156,8 @@ class RlLoop:
             step = (number - 1) // config.groups + 1
             if step <= self.taken or number in recalled.done:
                 continue
-            # Members of a group sample with seeds of their own; no two rollouts share one.
-            seed = (config.seed * 1_000_000 + number) * config.group_size
-            plan = recalled.plans.get(number) or GroupPlan(number, task, config.group_size, step)
-            self._upcoming.append(msgspec.structs.replace(plan, seed=seed))
+            plan = recalled.plan(number, task, config.group_size, config.seed, step)
+            self._upcoming.append(plan)
             self._missing[step] += 1
 
     async def _play(self) -> None:

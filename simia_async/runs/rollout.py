@@ -19,10 +19,9 @@ from simia_async.rollouts.scheduler import Group
 from simia_async.rollouts.stop_reason import StopReason
 from simia_async.runs.keeping import keep_for_sft
 from simia_async.runs.plot import Plot, read_plot
-from simia_async.runs.rollout_recall import Recalled, lost_calls, recall
+from simia_async.runs.rollout_recall import Recalled, recall
 from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.rollout_tally import RolloutProgress, RolloutResult, Tally
-from simia_async.runs.spending import cut_off_sentence, earlier_spending
 from simia_async.runs.stage import Stage, open_stage
 from simia_async.supervision.service import Report
 
@@ -115,8 +114,8 @@ class _Rollouts:
     async def run(self) -> RolloutResult:
         config, store, tasks = self._config, self._store, self._plot.tasks
         recalled = await anyio.to_thread.run_sync(recall, store.path, tasks, config.group_size)
-        self._stage.remember_answers(recalled.answered)
-        await self._begin(recalled)
+        await self._stage.take_up(self._plot, recalled, config.group_size, self._report)
+        self._tally.take_up(recalled.finished, tasks)
         begun = await self._stage.scheduler.run(
             self._groups(recalled), lambda: self._untold < _UNTOLD
         )
@@ -128,28 +127,11 @@ class _Rollouts:
             store.path, budget_spent=begun < wanted, kept=kept, spending=self._stage.spent()
         )
 
-    async def _begin(self, recalled: Recalled) -> None:
-        """Write down what the run works with, and what an earlier session may have paid in vain."""
-        endpoints = {name: client.endpoint for name, client in self._stage.clients.items()}
-        lost = lost_calls(recalled, endpoints, self._plot.rubric.votes)
-        await self._store.append(*(task.as_record() for task in self._plot.tasks), *lost)
-        size = self._config.group_size
-        earlier = await anyio.to_thread.run_sync(
-            partial(earlier_spending, self._store.path, group_size=size)
-        )
-        self._stage.spending.charge_earlier(earlier)
-        self._tally.take_up(recalled.finished, self._plot.tasks)
-        if lost:
-            self._report(cut_off_sentence(len(lost), earlier))
-
     def _groups(self, recalled: Recalled) -> Iterator[Group]:
         for number, task in enumerate(self._plot.tasks, 1):
             if number not in recalled.done:
-                size = self._config.group_size
-                # Members of a group sample with seeds of their own; no two rollouts share one.
-                seed = (self._config.seed * 1_000_000 + number) * size
-                plan = recalled.plans.get(number) or GroupPlan(number, task, size)
-                yield partial(self._play, msgspec.structs.replace(plan, seed=seed))
+                plan = recalled.plan(number, task, self._config.group_size, self._config.seed)
+                yield partial(self._play, plan)
 
     async def _play(self, plan: GroupPlan, placed: Callable[[], None]) -> None:
         outcomes = await run_group(

@@ -40,6 +40,12 @@ class Recalled(msgspec.Struct, frozen=True):
     answered: set[str]
     """Roles that have answered."""
 
+    def plan(self, number: int, task: Task, size: int, seed: int, step: int = 0) -> GroupPlan:
+        """Group `number` of a run with this seed: as it was left, or to be begun."""
+        plan = self.plans.get(number) or GroupPlan(number, task, size, step)
+        # Members of a group sample with seeds of their own; no two rollouts share one.
+        return msgspec.structs.replace(plan, seed=(seed * 1_000_000 + number) * size)
+
 
 def recall(path: Path, tasks: Sequence[Task], size: int) -> Recalled:
     """Read what the run at `path` holds. Group n plays the n-th task.

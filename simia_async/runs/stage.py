@@ -4,9 +4,11 @@ what others may ask of it.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, Store
 
@@ -19,10 +21,13 @@ from simia_async.rollouts.conversation import Outcome, Setting
 from simia_async.rollouts.scheduler import Scheduler
 from simia_async.runs.obedience import Commands
 from simia_async.runs.outage import OutageWatch
+from simia_async.runs.plot import Plot
 from simia_async.runs.policies import PolicyHost, connect_policy
 from simia_async.runs.pulse import pulse
 from simia_async.runs.record import record_run
+from simia_async.runs.rollout_recall import Recalled, lost_calls
 from simia_async.runs.simulators import connect_roles, connect_simulator
+from simia_async.runs.spending import cut_off_sentence, earlier_spending
 from simia_async.runs.world import record_scoring, record_world
 from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
@@ -75,7 +80,22 @@ class Stage:
             grounded=self._grounded,
         )
 
-    def remember_answers(self, roles: set[str]) -> None:
+    async def take_up(
+        self, plot: Plot, recalled: Recalled, group_size: int, report: Report
+    ) -> None:
+        """Write down what is played, and charge what earlier sessions paid, perhaps in vain."""
+        endpoints = {name: client.endpoint for name, client in self.clients.items()}
+        lost = lost_calls(recalled, endpoints, plot.rubric.votes)
+        await self.store.append(*(task.as_record() for task in plot.tasks), *lost)
+        self._remember_answers(recalled.answered)
+        earlier = await anyio.to_thread.run_sync(
+            partial(earlier_spending, self.store.path, group_size=group_size)
+        )
+        self.spending.charge_earlier(earlier)
+        if lost:
+            report(cut_off_sentence(len(lost), earlier))
+
+    def _remember_answers(self, roles: set[str]) -> None:
         """What has answered in an earlier session is there, though it may mind one conversation."""
         for name, asked in _ASKED.items():
             if asked & roles:

@@ -10,21 +10,20 @@ from aiohttp import web
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.frames import Ready
 
-_BACKLOG = 4096
+BACKLOG = 4096
 """Connections that may wait to be accepted: thousands of conversations begin at once."""
 
 
-async def serve_on_loopback(
-    app: web.Application, port: int, pipe: OwnerPipe, *, handler_cancellation: bool = False
-) -> None:
-    """Serve `app` on 127.0.0.1 until the process ends; tell the owner the port. 0 picks one.
+async def serve_on_loopback(app: web.Application, port: int, pipe: OwnerPipe) -> None:
+    """Serve `app` on 127.0.0.1, as `serve_forever` does. Port 0 picks one."""
+    await serve_forever(app, socket.create_server(("127.0.0.1", port), backlog=BACKLOG), pipe)
 
-    `handler_cancellation`: whether a handler ends when its client goes.
-    """
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=handler_cancellation)
+
+async def serve_forever(app: web.Application, listener: socket.socket, pipe: OwnerPipe) -> None:
+    """Serve until the process ends; tell the owner the port. Handlers end when clients go."""
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
-    listener = socket.create_server(("127.0.0.1", port), backlog=_BACKLOG)
-    await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+    await web.SockSite(runner, listener, backlog=BACKLOG).start()
     pipe.send(Ready(listener.getsockname()[1]))
     await asyncio.Event().wait()
 

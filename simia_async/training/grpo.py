@@ -21,11 +21,9 @@ from simia_async.models import check_adapter, model_directory
 from simia_async.training.adapted import AdaptedModel, Tensors
 from simia_async.training.adapters import (
     OPTIMIZER,
-    attach_adapter,
     publish_adapter,
     version_directory,
 )
-from simia_async.training.attention import PACKED, check_packable
 from simia_async.training.checkpoints import Origin
 from simia_async.training.fingerprints import base_fingerprint, data_fingerprint
 from simia_async.training.groups import Rules, read_groups
@@ -34,11 +32,11 @@ from simia_async.training.losses import importance, policy_loss, recipe_of, samp
 from simia_async.training.not_finite import keep_offending
 from simia_async.training.placement import (
     choose_placement,
-    keep_fewer_activations,
     repeat_exactly,
 )
 from simia_async.training.sft_results import manifest_of
 from simia_async.training.step_batches import Minibatch, StepBatch, lay_out
+from simia_async.training.trainable import load_trainable
 
 _BETAS = (0.9, 0.95)
 _MAX_GRAD_NORM = 1.0
@@ -64,17 +62,7 @@ class GrpoTrainer:
         self._temperature = 1.0 if temperature is None else temperature
         self._place = choose_placement(config.device, config.dtype)
         repeat_exactly(self._place)
-        model = attach_adapter(
-            model_dir,
-            adapter,
-            config.lora_rank,
-            attention=PACKED if config.packing else None,
-            placement=self._place,
-        )
-        if config.packing:
-            check_packable(model.config, config.model)
-        if config.gradient_checkpointing:
-            keep_fewer_activations(model)
+        model = load_trainable(config, model_dir, self._place, adapter)
         self._policy = AdaptedModel(model, learning_rate=config.learning_rate, betas=_BETAS)
         # A fresh adapter changes nothing, so that with one the reference is the base.
         self._reference = self._policy.weights() if config.kl_coefficient else {}

@@ -14,8 +14,6 @@ from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.frames import Metrics
 from simia_async.training.adapted import Tensors
-from simia_async.training.adapters import attach_adapter
-from simia_async.training.attention import PACKED, check_packable
 from simia_async.training.checkpoints import (
     Checkpoint,
     Origin,
@@ -30,12 +28,7 @@ from simia_async.training.checkpoints import (
 from simia_async.training.fingerprints import base_fingerprint, data_fingerprint
 from simia_async.training.held_out import hold_out
 from simia_async.training.learner import Learner
-from simia_async.training.placement import (
-    Placement,
-    choose_placement,
-    keep_fewer_activations,
-    repeat_exactly,
-)
+from simia_async.training.placement import choose_placement, repeat_exactly
 from simia_async.training.samples import (
     SftData,
     pack_by_tokens,
@@ -44,6 +37,7 @@ from simia_async.training.samples import (
 )
 from simia_async.training.schedules import rate_share
 from simia_async.training.sft_results import Trained, find_trained, manifest_of, publish_trained
+from simia_async.training.trainable import load_trainable
 
 Step = list[list[int]]
 """Batches of one optimizer step, as indices of samples."""
@@ -63,7 +57,7 @@ def train_sft(config: SftConfig, data: Path, out: Path, report: Report) -> Train
     place = choose_placement(config.device, config.dtype)
     repeat_exactly(place)
     renderer = Renderer(model_dir)
-    model = _load_model(config, model_dir, place)
+    model = load_trainable(config, model_dir, place, targets=config.lora_targets)
     read = read_sft_samples(data, renderer, model.config.max_position_embeddings)
     # First, so that settings which do not fit the data leave nothing behind.
     training = _Training(config, Learner(config, model, out), read, out, report)
@@ -111,22 +105,6 @@ def _batches(config: SftConfig, lengths: Sequence[int], order: Sequence[int]) ->
     if config.packing:
         return list(pack_by_tokens(lengths, config.tokens_per_batch, order))
     return list(split_by_tokens(lengths, config.tokens_per_batch))
-
-
-def _load_model(config: SftConfig, model_dir: Path, place: Placement) -> Any:
-    model = attach_adapter(
-        model_dir,
-        None,
-        config.lora_rank,
-        targets=config.lora_targets,
-        attention=PACKED if config.packing else None,
-        placement=place,
-    )
-    if config.packing:
-        check_packable(model.config, config.model)
-    if config.gradient_checkpointing:
-        keep_fewer_activations(model)
-    return model
 
 
 def _shaping(config: SftConfig) -> dict[str, Any]:

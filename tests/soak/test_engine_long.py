@@ -8,7 +8,6 @@ pytest.importorskip("torch")
 
 from simia_async.clients import ChatClient
 from simia_async.config import Endpoint
-from simia_async.models import policy_name
 from simia_async.supervision.service import run_service
 from tests.policy_swaps import check, play_in_waves
 from tests.trained_adapters import MODEL, trained_adapters
@@ -34,14 +33,6 @@ async def test_256_conversations_and_a_version_swap_lose_and_mix_nothing(tmp_pat
             timeout_s=600,
         )
         async with ChatClient.connect(endpoint) as client:
-
-            async def load(version: int) -> None:
-                body = {"lora_name": policy_name(version), "lora_path": str(adapters[version - 1])}
-                await client.request("/load_lora_adapter", body)
-
-            async def unload(version: int) -> None:
-                await client.request("/unload_lora_adapter", {"lora_name": policy_name(version)})
-
-            played = await play_in_waves(client, CONVERSATIONS, VERSIONS, load, unload)
+            played = await play_in_waves(client, CONVERSATIONS, adapters)
     check(played, adapters, CONVERSATIONS)
     assert deaths == []

@@ -30,7 +30,7 @@ def main() -> None:
     except ConfigError as error:
         pipe.fail(error)
         return
-    _runner()(serve_on_loopback(app, arguments.port, pipe, handler_cancellation=True))
+    _runner()(serve_on_loopback(app, arguments.port, pipe))
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
