@@ -202,7 +202,7 @@ async def test_a_judge_that_refuses_everything_ends_it_at_once(
 ) -> None:
     rubric = '[[criteria]]\nname = "kind"\ndescription = "It is."'
     with pytest.raises(EndpointRefused, match="can tell state, said, finished, not kind"):
-        await judge(played, rubric, simulator=at(server))
+        await judge(played, rubric, simulator=at(server, max_in_flight=2))
     with Reader(played) as reader:
         assert sum(call.status == "EndpointRefused" for call in reader.calls()) < TASKS * SIZE
 
