@@ -10,6 +10,7 @@ It is rule-based, not an LLM. `Quota` and `Latency` can be used without a server
 from simia_async.builtin.server.completions import completion
 from simia_async.builtin.server.faults import FAULTS, Fault, Faults
 from simia_async.builtin.server.latency import Latency
+from simia_async.builtin.server.lies import Lies
 from simia_async.builtin.server.log import RequestLog, RequestRecord
 from simia_async.builtin.server.protocol import ChatRequest
 from simia_async.builtin.server.quota import Quota, QuotaStatistics, Verdict
@@ -23,6 +24,7 @@ __all__ = [
     "Fault",
     "Faults",
     "Latency",
+    "Lies",
     "Quota",
     "QuotaStatistics",
     "RequestLog",

@@ -32,6 +32,12 @@ def scripted_server(
         list[str] | None,
         typer.Option(help="NAME=SHARE, such as rate_limit=0.2 or hang=0.01; repeatable."),
     ] = None,
+    wrong_observations: Annotated[
+        float, typer.Option(help="Share of what the simulator's tools return that is untrue.")
+    ] = 0.0,
+    flipped_judgements: Annotated[
+        float, typer.Option(help="Share of the simulator's judgements that are turned round.")
+    ] = 0.0,
     retry_after_s: Annotated[float, typer.Option(help="What the fault rate_limit asks for.")] = 1.0,
     slow_body_s: Annotated[float, typer.Option(help="How long the fault slow_body takes.")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
@@ -57,6 +63,8 @@ def scripted_server(
         tpm=tpm,
         burst_s=burst_s,
         fault=tuple(fault or ()),
+        wrong_observations=wrong_observations,
+        flipped_judgements=flipped_judgements,
         retry_after_s=retry_after_s,
         slow_body_s=slow_body_s,
         seed=seed,

@@ -1,7 +1,7 @@
 """What the scripted server says to a request. Rule-based, not an LLM."""
 
 import inspect
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jsonschema
@@ -11,10 +11,13 @@ from simia_async.builtin.answers import CannotAnswer, answer
 from simia_async.builtin.server.acting import act
 from simia_async.builtin.server.completions import Reply, Said
 from simia_async.builtin.server.conduct import Answer, Conduct
+from simia_async.builtin.server.draws import draw
+from simia_async.builtin.server.lies import Lies
 from simia_async.builtin.server.protocol import ChatRequest, Tool
 from simia_async.builtin.server.refusals import Refusal
 from simia_async.builtin.shaped import CannotShape, shaped
 from simia_async.config import SCRIPTED_AGENT
+from simia_async.simulation.prompts import read_sections
 
 _OBJECT = {"type": "object", "properties": {}}
 
@@ -32,8 +35,13 @@ def check(request: ChatRequest, *, reasoning_model: bool) -> None:
     _check_schemas(request)
 
 
-async def reply_to(conduct: Conduct, request: ChatRequest, identity: str) -> Reply:
-    """What is said. Raises `Refusal`: 422 where there is nothing to say, 400 for a bad schema."""
+async def reply_to(
+    conduct: Conduct, request: ChatRequest, identity: str, attempt: int = 0
+) -> Reply:
+    """What is said to a request that was seen `attempt` times before.
+
+    Raises `Refusal`: 422 where there is nothing to say, 400 for a bad schema.
+    """
     if request.model == SCRIPTED_AGENT:
         return act(request)
     try:
@@ -42,9 +50,16 @@ async def reply_to(conduct: Conduct, request: ChatRequest, identity: str) -> Rep
             if reply is not None:
                 return reply
         said = answer(request.prompt, request.seed or 0)
+        if conduct.lies != Lies():
+            chance = partial(_chance, conduct.seed, identity, attempt)
+            said = conduct.lies.told(said, read_sections(request.prompt), chance)
     except (CannotAnswer, CannotShape) as error:
         raise Refusal(422, str(error)) from error
     return Reply(msgspec.json.encode(said).decode())
+
+
+def _chance(seed: int, identity: str, attempt: int, about: str) -> float:
+    return draw(seed, about, identity, attempt)
 
 
 async def _reply_freely(conduct: Conduct, request: ChatRequest, seed: str) -> Reply | None:

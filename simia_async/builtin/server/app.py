@@ -231,7 +231,7 @@ class _Routes:
     async def _say(self, asked: ChatRequest, record: RequestRecord) -> Reply:
         conduct = self._conduct
         try:
-            reply = await reply_to(conduct, asked, record.identity)
+            reply = await reply_to(conduct, asked, record.identity, record.attempt)
         except (Refusal, asyncio.CancelledError):
             raise
         except Exception as error:

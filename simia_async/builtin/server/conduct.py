@@ -9,6 +9,7 @@ from simia_async.builtin.server.completions import ShowReasoning
 from simia_async.builtin.server.draws import draw
 from simia_async.builtin.server.faults import Fault, Faults
 from simia_async.builtin.server.latency import Latency, as_latency
+from simia_async.builtin.server.lies import Lies
 from simia_async.builtin.server.log import RequestLog, RequestRecord, as_bytes
 from simia_async.builtin.server.protocol import ChatRequest
 from simia_async.builtin.server.quota import Quota
@@ -26,6 +27,7 @@ class Conduct:
     latency: a `Latency`, its words (`"lognormal:1.0,0.5"`) or seconds. Default: none.
     quota: rate limits; None is none.
     faults: what goes wrong, and how often. Default: nothing.
+    lies: what is untrue in the simulator's answers, and how often. Default: nothing.
     seed: of everything that is drawn. What is drawn depends on it, on the request's body and on how
         often that body was seen before, and on nothing else: not on the order of arrival.
     respond: answers prompts that are not the simulator's own.
@@ -44,6 +46,7 @@ class Conduct:
         latency: Latency | str | float | None = None,
         quota: Quota | None = None,
         faults: Faults | None = None,
+        lies: Lies | None = None,
         seed: int = 0,
         respond: Respond | None = None,
         api_key: str | None = None,
@@ -58,6 +61,7 @@ class Conduct:
         self._api_key = api_key
         self._seen: dict[str, int] = {}
         self.faults = faults or Faults()
+        self.lies = lies or Lies()
         self.seed = seed
         self.respond = respond
         self.models = models
@@ -97,7 +101,8 @@ class Conduct:
         """Whether anything depends on how often a request was seen. To know it takes memory: about
         a hundred bytes for every different request.
         """
-        return self.log.active or self._latency.kind != "none" or self.faults != Faults()
+        drawn = self.faults != Faults() or self.lies != Lies()
+        return self.log.active or self._latency.kind != "none" or drawn
 
     def lets_in(self, key: str | None) -> bool:
         """Whether a request with this key may pass."""

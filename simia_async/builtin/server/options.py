@@ -10,6 +10,7 @@ from simia_async.builtin.server.completions import ShowReasoning
 from simia_async.builtin.server.conduct import Conduct
 from simia_async.builtin.server.faults import Faults
 from simia_async.builtin.server.latency import Latency
+from simia_async.builtin.server.lies import Lies
 from simia_async.builtin.server.log import RequestLog
 from simia_async.builtin.server.quota import Quota
 from simia_async.errors import ConfigError
@@ -28,6 +29,10 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds' worth of rpm and tpm that are admitted at once."""
     fault: tuple[str, ...] = ()
     """NAME=SHARE, such as `rate_limit=0.2`."""
+    wrong_observations: float = 0.0
+    """Share of what the simulator's tools return."""
+    flipped_judgements: float = 0.0
+    """Share of what the simulator judges."""
     retry_after_s: float = 1.0
     slow_body_s: float = 1.0
     seed: int = 0
@@ -49,6 +54,10 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
             latency=Latency.parse(self.latency),
             quota=Quota(self.rpm, self.tpm, burst_s=self.burst_s) if limited else None,
             faults=faults,
+            lies=Lies(
+                wrong_observations=self.wrong_observations,
+                flipped_judgements=self.flipped_judgements,
+            ),
             seed=self.seed,
             api_key=self._key(),
             reasoning_model=self.reasoning_model,
@@ -73,6 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tpm", type=float)
     add("--burst-s", type=float, default=1.0)
     add("--fault", action="append", default=[])
+    add("--wrong-observations", type=float, default=0.0)
+    add("--flipped-judgements", type=float, default=0.0)
     add("--retry-after-s", type=float, default=1.0)
     add("--slow-body-s", type=float, default=1.0)
     add("--seed", type=int, default=0)
