@@ -57,7 +57,9 @@ async def compare(seed: int, model: str, place: Path) -> list[PolicyScore]:
     adapters = {}
     for name, run in runs.items():
         config = SftConfig(model=model, epochs=epochs[name], seed=seed)
-        tuned = await run_sft(config, run, run.with_suffix(".sft.db"), run.with_suffix(".adapters"))
+        tuned = await run_sft(
+            config, [run], run.with_suffix(".sft.db"), run.with_suffix(".adapters")
+        )
         adapters[str(tuned.adapter)] = name
         print(f"seed {seed}: {name}, {tuned.steps} steps, last loss {tuned.last_loss:.4f}")
     result = await run_evaluate(

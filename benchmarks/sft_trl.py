@@ -43,7 +43,7 @@ SETTINGS = {
 def write_samples(place: Path) -> None:
     run = place / "conversations.db"
     asyncio.run(run_generate(GenerateConfig(n=max(SAMPLES.values())), run, report=print))
-    samples = read_sft_samples(run, Renderer(model_directory(TINY)), 1024).samples
+    samples = read_sft_samples([run], Renderer(model_directory(TINY)), 1024).samples
     told = [{"ids": sample.ids, "loss_mask": sample.loss_mask} for sample in samples]
     for name, count in SAMPLES.items():
         (place / f"{name}.json").write_text(json.dumps(told[:count]))

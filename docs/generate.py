@@ -1,7 +1,7 @@
-"""Regenerate what the docs show of the program: commands, settings and the screenshot.
+"""Regenerate what the docs show of the program: commands, settings, the screenshot and curves.
 
-`make docs` runs it. The screenshot is of a real GRPO run on the embedded default; `--text` leaves
-it as it is.
+`make docs` runs it. Screenshot and curves are of a real GRPO run on the embedded default; `--text`
+leaves them as they are.
 """
 
 import os
@@ -15,6 +15,7 @@ from simia_tui.app import Dashboard
 from simia_tui.feed import Feed
 
 import simia_async
+from simia_async.cli.curves_svg import write_svg
 from simia_async.config.document import explain, summary
 from simia_async.config.fields import fields_of, sections_of
 from simia_async.config.settings import KINDS, SHARED
@@ -94,10 +95,18 @@ def config_reference() -> str:
     return "\n".join(parts)
 
 
-async def screenshot(directory: Path) -> str:
-    """The dashboard on a run of eight small GRPO steps, as SVG."""
+async def train(directory: Path) -> Path:
+    """A run of GRPO after SFT, each with its defaults."""
+    tuned = await simia_async.train_sft(run=directory / "sft.db")
     run = directory / "rl.db"
-    await simia_async.train_rl(run=run, steps=8, groups=4, group_size=4, learning_rate=5e-4)
+    steps = simia_async.train_rl(run=run, adapter=str(tuned.adapter), eval_every=4)
+    async for step in steps:
+        print(f"step {step.step}: reward {step.reward_mean}")
+    return run
+
+
+async def screenshot(run: Path) -> str:
+    """The dashboard on a run, as SVG."""
     feed = Feed(run)
     async with Dashboard(feed, Path("runs/rl.db")).run_test(size=(110, 36)) as pilot:
         for _ in range(100):
@@ -117,7 +126,9 @@ def main() -> None:
     if "--text" in sys.argv:
         return
     with tempfile.TemporaryDirectory() as directory:
-        svg = anyio.run(screenshot, Path(directory))
+        run = anyio.run(train, Path(directory))
+        write_svg(run, DOCS / "curves.svg")
+        svg = anyio.run(screenshot, run)
     (DOCS / "dashboard.svg").write_text(svg)
 
 

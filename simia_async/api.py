@@ -142,23 +142,24 @@ async def _streamed(
 
 
 async def train_sft(
-    data: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
     *,
     report: Report = _ignore,
     run: str | Path | None = None,
     out: str | Path | None = None,
     **settings: Any,
 ) -> SftResult:
-    """LoRA SFT on the kept trajectories of the run `data`; without one, on 192 that are made of
-    `mini-retail` first, in a run beside this one.
+    """LoRA SFT on the kept trajectories of the run `data`, or of several; without one, on 192 that
+    are made of `mini-retail` first, in a run beside this one.
 
     `settings` are those of `SftConfig`. The adapter is published in the directory `out`, by
     default beside the run's database. The same call goes on with a run that was cut off.
     """
     config = configure(SftConfig, keywords_layer(SftConfig, settings))
     path = _place(run) or default_path("sft")
-    source = Path(data) if data is not None else await make_demo_data(path, report=report)
-    return await run_sft(config, source, path, adapters_directory(path, out))
+    named = [data] if isinstance(data, str | Path) else data
+    sources = [Path(each) for each in named or ()] or [await make_demo_data(path, report=report)]
+    return await run_sft(config, sources, path, adapters_directory(path, out))
 
 
 async def train_rl(

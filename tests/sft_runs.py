@@ -45,12 +45,12 @@ def cut_at(step: int) -> Callable[[Metrics], None]:
 
 def check_goes_on(data: Path, place: Path, cuts: list[int], config: SftConfig) -> None:
     """However often a training is cut off, it comes out as one that was not."""
-    whole = train_sft(config, data, place / "whole", lambda _: None)
+    whole = train_sft(config, [data], place / "whole", lambda _: None)
     for cut in cuts:
         with suppress(CutOff):
-            train_sft(config, data, place / "cut", cut_at(cut))
-    resumed = train_sft(config, data, place / "cut", lambda _: None)
+            train_sft(config, [data], place / "cut", cut_at(cut))
+    resumed = train_sft(config, [data], place / "cut", lambda _: None)
     assert adapter_bytes(place / "cut") == adapter_bytes(place / "whole")
     assert (resumed.best.step, resumed.last.step) == (whole.best.step, whole.last.step)
-    again = train_sft(config, data, place / "cut", cut_at(1))
+    again = train_sft(config, [data], place / "cut", cut_at(1))
     assert again == resumed, "a run that is done is not trained again"

@@ -49,7 +49,7 @@ async def told(path: Path, *texts: str | None) -> Path:
 
 async def test_what_gives_no_sample_is_counted(tmp_path: Path) -> None:
     data = await told(tmp_path / "g.db", "short", None, "long " * 100)
-    read = read_sft_samples(data, Renderer(model_directory(TINY)), 60)
+    read = read_sft_samples([data], Renderer(model_directory(TINY)), 60)
     assert [sample.trajectory_id for sample in read.samples] == [1]
     assert (read.unspoken, read.too_long) == (1, 1)
 
@@ -67,7 +67,7 @@ async def test_data_that_gives_nothing(
 ) -> None:
     data = await told(tmp_path / "g.db", *texts)
     with pytest.raises(UsageError) as raised:
-        train_sft(SMALL, data, tmp_path / "a", lambda _: None)
+        train_sft(SMALL, [data], tmp_path / "a", lambda _: None)
     assert sentence in str(raised.value)
     assert not (tmp_path / "a").exists()
 
@@ -77,7 +77,7 @@ async def test_a_template_that_cannot_render_a_trajectory_names_it(tmp_path: Pat
     (model / "chat_template.jinja").write_text("{{ raise_exception('no such roles') }}")
     data = await told(tmp_path / "g.db", "a")
     with pytest.raises(UsageError, match=r"g.db: trajectory 1: .* refuses .*: no such roles"):
-        train_sft(replace(SMALL, model=str(model)), data, tmp_path / "a", lambda _: None)
+        train_sft(replace(SMALL, model=str(model)), [data], tmp_path / "a", lambda _: None)
 
 
 def sft(*arguments: object) -> str:
@@ -108,7 +108,7 @@ async def test_wrong_modules_and_devices_are_named(tmp_path: Path) -> None:
         (replace(SMALL, eval_share=0.5), "--eval-share: 0.5 of 1 trajectories leaves none"),
     ):
         with pytest.raises(UsageError, match=sentence):
-            train_sft(config, data, tmp_path / "a", lambda _: None)
+            train_sft(config, [data], tmp_path / "a", lambda _: None)
         assert not (tmp_path / "a").exists()
 
 
@@ -128,7 +128,7 @@ async def test_a_turn_that_is_no_message_is_named(tmp_path: Path) -> None:
         odd = TurnRecord(2, 0, "assistant", {"role": "assistant", "content": 5})
         await store.append(TrajectoryRecord(2, "e", "t", TrajectoryStatus.KEPT), odd)
     with pytest.raises(UsageError, match=r"g.db: trajectory 2: Expected `str \| null`, got `int`"):
-        train_sft(SMALL, data, tmp_path / "a", lambda _: None)
+        train_sft(SMALL, [data], tmp_path / "a", lambda _: None)
 
 
 async def test_weights_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_weights_that_are_pickles_are_not_loaded(tmp_path: Path) -> None:
     torch.save({}, model / "pytorch_model.bin")
     data = await told(tmp_path / "g.db", "a")
     with pytest.raises(UsageError, match=r"m: cannot be loaded: .*safetensors"):
-        train_sft(replace(SMALL, model=str(model)), data, tmp_path / "a", lambda _: None)
+        train_sft(replace(SMALL, model=str(model)), [data], tmp_path / "a", lambda _: None)
 
 
 @pytest.fixture
@@ -167,19 +167,19 @@ async def test_a_full_disk_leaves_nothing_half_written(disk: Path, tmp_path: Pat
     filler = fill(disk)
     out = disk / "adapters"
     with pytest.raises(UsageError, match=r"checkpoint-00000002: cannot be written: .*[Nn]o space"):
-        train_sft(config, data, out, lambda _: None)
+        train_sft(config, [data], out, lambda _: None)
     assert left_over(out) == []
     filler.unlink()
     with pytest.raises(CutOff):
-        train_sft(config, data, out, cut_at(3))
+        train_sft(config, [data], out, cut_at(3))
     assert left_over(out) == ["checkpoint-00000002"]
     fill(disk)
     with pytest.raises(UsageError, match=r"checkpoint-00000004: cannot be written: .*[Nn]o space"):
-        train_sft(config, data, out, lambda _: None)
+        train_sft(config, [data], out, lambda _: None)
     assert left_over(out) == ["checkpoint-00000002"], "the one before stays until the new is whole"
     filler.unlink()
-    train_sft(config, data, out, lambda _: None)
-    train_sft(config, data, tmp_path / "whole", lambda _: None)
+    train_sft(config, [data], out, lambda _: None)
+    train_sft(config, [data], tmp_path / "whole", lambda _: None)
     assert adapter_bytes(out) == adapter_bytes(tmp_path / "whole")
 
 
@@ -188,10 +188,10 @@ async def test_an_adapter_that_does_not_fit_is_not_published(disk: Path, tmp_pat
     config = replace(SMALL, checkpoint_every=0)
     filler = fill(disk)
     with pytest.raises(UsageError, match=r"v00001: cannot be written: .*[Nn]o space"):
-        train_sft(config, data, disk / "a", lambda _: None)
+        train_sft(config, [data], disk / "a", lambda _: None)
     assert sorted(path.name for path in (disk / "a").iterdir()) == ["training.json"]
     filler.unlink()
-    assert train_sft(config, data, disk / "a", lambda _: None).last.path.is_dir()
+    assert train_sft(config, [data], disk / "a", lambda _: None).last.path.is_dir()
 
 
 def test_what_fails_while_it_is_written_is_not_there(
@@ -215,7 +215,7 @@ def test_what_fails_while_it_is_written_is_not_there(
 
 async def test_the_manifest_says_where_an_adapter_comes_from(tmp_path: Path) -> None:
     data = await told(tmp_path / "g.db", *("abcdefgh" * 3))
-    trained = train_sft(SMALL, data, tmp_path / "a", lambda _: None)
+    trained = train_sft(SMALL, [data], tmp_path / "a", lambda _: None)
     manifest = json.loads((trained.last.path / "simia_manifest.json").read_text())
     assert manifest["steps"] == manifest["step"] == manifest["steps_planned"] == trained.steps
     assert set(manifest["versions"]) == {"python", "simia-async", "torch", "transformers", "peft"}
@@ -229,7 +229,9 @@ async def test_the_manifest_says_where_an_adapter_comes_from(tmp_path: Path) -> 
         content = bytearray((other / file).read_bytes())
         content[-2] ^= 1 if file == "model.safetensors" else 0
         (other / file).write_bytes(content + (b" " if file == "config.json" else b""))
-        again = train_sft(replace(SMALL, model=str(other), epochs=1), data, tmp_path / file, print)
+        again = train_sft(
+            replace(SMALL, model=str(other), epochs=1), [data], tmp_path / file, print
+        )
         there = json.loads((again.last.path / "simia_manifest.json").read_text())
         assert (there["base_sha256"] != manifest["base_sha256"]) is changes
         assert there["data_sha256"] == manifest["data_sha256"]

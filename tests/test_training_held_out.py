@@ -81,7 +81,7 @@ async def test_the_best_and_the_last_are_published(tmp_path: Path) -> None:
         SMALL, epochs=9, learning_rate=0.03, schedule="constant", eval_share=0.2, eval_every=1
     )
     config = replace(config, patience=4)
-    trained = train_sft(config, data, tmp_path / "a", metrics.append)
+    trained = train_sft(config, [data], tmp_path / "a", metrics.append)
     losses = {m.step: m.values["eval_loss"] for m in metrics}
     best = min(losses, key=losses.__getitem__)
     assert trained.best.step == best < trained.last.step == best + 4 == trained.steps
@@ -102,5 +102,5 @@ async def test_the_best_and_the_last_are_published(tmp_path: Path) -> None:
     assert one != other
     # Cut off between the two: the best stays, the last is published again.
     shutil.rmtree(trained.last.path)
-    assert train_sft(config, data, tmp_path / "a", lambda _: None) == trained
+    assert train_sft(config, [data], tmp_path / "a", lambda _: None) == trained
     assert list(adapter_bytes(tmp_path / "a").values()) == [one, other]

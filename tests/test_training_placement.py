@@ -101,13 +101,13 @@ async def test_too_little_memory_is_told(tmp_path: Path) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(UsageError, match="cpu: has too little memory; lower --tokens-per-batch"):
-        train_sft(SMALL, data, tmp_path / "a", as_if_full)
+        train_sft(SMALL, [data], tmp_path / "a", as_if_full)
 
 
 async def test_what_was_chosen_is_in_the_manifest(tmp_path: Path) -> None:
     data = await make_data(tmp_path, n=3)
     config = replace(SMALL, epochs=1, device="cpu", dtype="bfloat16", gradient_checkpointing=True)
-    trained = train_sft(config, data, tmp_path / "a", lambda _: None)
+    trained = train_sft(config, [data], tmp_path / "a", lambda _: None)
     manifest = json.loads((trained.last.path / "simia_manifest.json").read_text())
     assert (manifest["device"], manifest["dtype"]) == ("cpu", "bfloat16")
     assert manifest["config"]["gradient_checkpointing"] is True

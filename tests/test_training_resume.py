@@ -42,10 +42,10 @@ def kill_at(step: int):
 def test_a_killed_trainer_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
     config = replace(SMALL, eval_share=0.2, eval_every=2)
     metrics: list[Metrics] = []
-    train_sft(config, data, tmp_path / "whole", metrics.append)
+    train_sft(config, [data], tmp_path / "whole", metrics.append)
     run, out = tmp_path / "s.db", tmp_path / "cut"
     with pytest.raises(ChildFailed, match=r"killed by SIGKILL; go on with: simia train sft --res"):
-        asyncio.run(run_sft(config, data, run, out, on_metrics=kill_at(5)))
+        asyncio.run(run_sft(config, [data], run, out, on_metrics=kill_at(5)))
     assert not list(out.glob("v*"))
     with Reader(run) as reader:
         assert reader.run().status == RunStatus.FAILED
@@ -83,7 +83,7 @@ def test_wherever_it_was_cut_off(
 
 def test_only_the_latest_checkpoint_is_kept(data: Path, tmp_path: Path) -> None:
     with pytest.raises(CutOff):
-        train_sft(SMALL, data, tmp_path, cut_at(7))
+        train_sft(SMALL, [data], tmp_path, cut_at(7))
     (kept,) = tmp_path.glob("checkpoint-*")
     assert kept.name == "checkpoint-00000006"
     assert {file.suffix for file in kept.iterdir()} == {".safetensors", ".json"}
@@ -91,20 +91,20 @@ def test_only_the_latest_checkpoint_is_kept(data: Path, tmp_path: Path) -> None:
     shutil.copytree(kept, tmp_path / ".checkpoint-00000009.partial")
     (kept / "optimizer.safetensors").write_bytes(b"garbage")
     with pytest.raises(UsageError, match=r"optimizer\.safetensors: cannot be read"):
-        train_sft(SMALL, data, tmp_path, lambda _: None)
+        train_sft(SMALL, [data], tmp_path, lambda _: None)
 
 
 async def test_what_it_began_with_must_be_the_same(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "adapters"
     with pytest.raises(CutOff):
-        train_sft(SMALL, data, out, cut_at(4))
+        train_sft(SMALL, [data], out, cut_at(4))
     other = await make_data(tmp_path, n=7)
     with pytest.raises(UsageError, match=r"training.json: the trajectories are not those .*data_s"):
-        train_sft(SMALL, other, out, lambda _: None)
+        train_sft(SMALL, [other], out, lambda _: None)
     with pytest.raises(UsageError, match=r"the settings are not .*epochs = 1, expected epochs = 2"):
-        train_sft(replace(SMALL, epochs=1), data, out, lambda _: None)
+        train_sft(replace(SMALL, epochs=1), [data], out, lambda _: None)
     with pytest.raises(UsageError, match="holds an unfinished training already"):
-        await run_sft(SMALL, data, tmp_path / "s.db", out)
+        await run_sft(SMALL, [data], tmp_path / "s.db", out)
     assert not (tmp_path / "s.db").exists()
 
 

@@ -1,16 +1,23 @@
 """SFT, GRPO and evaluation, end to end through their real children, small."""
 
+import json
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from simia_store import EnvironmentRecord, Reader, RunStatus, open_store
+from simia_store import EnvironmentRecord, Reader, RunStatus, TrajectoryStatus, open_store
 
 import simia_async
+from simia_async.config import TINY
 from simia_async.errors import ConfigError, EndpointError, StoreError, UsageError
+from simia_async.models import model_directory
+from simia_async.rendering.renderer import Renderer
+from simia_async.runs.sft import stored_places
 
 pytest.importorskip("torch")
+
+from simia_async.training.samples import read_sft_samples
 
 
 async def test_the_whole_loop(tmp_path: Path) -> None:
@@ -88,3 +95,25 @@ async def test_a_simulator_that_refuses_everything_ends_the_run(tmp_path: Path) 
         await server.close()
     with Reader(tmp_path / "e.db") as reader:
         assert reader.run().status == RunStatus.FAILED
+
+
+async def test_several_runs_of_several_environments_are_learnt_from(tmp_path: Path) -> None:
+    data = []
+    for environment in ("mini-retail", "mini-library"):
+        run = tmp_path / f"{environment}.db"
+        data.append((await simia_async.generate(run=run, environment=environment, n=6)).run)
+    tuned = await simia_async.train_sft(data, run=tmp_path / "s.db", epochs=1)
+    manifest = json.loads((tuned.adapter / "simia_manifest.json").read_text())
+    with Reader(data[0]) as first, Reader(data[1]) as second:
+        readers = (first, second)
+        kept = [len(list(each.trajectories(status=TrajectoryStatus.KEPT))) for each in readers]
+        policies = [each.environment().policy for each in readers]
+    assert manifest["samples"] + manifest["too_long"] == sum(kept)
+    assert manifest["data"] == f"{data[0]}, {data[1]}"
+    renderer = Renderer(model_directory(TINY))
+    read = read_sft_samples(data, renderer, 1024)
+    for source, policy in enumerate(policies):
+        samples = [sample for sample in read.samples if sample.source == source]
+        assert 0 < len(samples) <= kept[source]
+        assert all(policy in renderer.decode(sample.ids) for sample in samples)
+    assert stored_places(tmp_path / "s.db") == (data, tmp_path / "s-adapters")

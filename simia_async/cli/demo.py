@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.rule import Rule
 
+from simia_async.cli.curves_svg import write_svg
 from simia_async.cli.evaluate import print_scores
 from simia_async.cli.generate import print_result, show_progress
 from simia_async.cli.output import progress_bar, report, run, stdout
@@ -39,10 +40,12 @@ def demo(
     for name in ("generate", "rl"):
         stdout.print(Rule(f"report: {name}"))
         print_report(place / f"{name}.db")
+    write_svg(place / "rl.db", place / "curves.svg")
     stdout.print(
         f"\nDone in {time.monotonic() - started:.0f} s. The simulator was scripted and the policy "
         "tiny: what the table shows was learnt in this small world.\n"
-        f"Everything is in {place}; look at it with: simia-tui {place}/rl.db",
+        f"Everything is in {place}; look at it with: simia-tui {place}/rl.db\n"
+        f"The curves of GRPO as a picture: {place}/curves.svg",
         soft_wrap=True,
         highlight=False,
     )
@@ -64,7 +67,7 @@ async def _demo(place: Path) -> None:
     with progress_bar("train sft") as bar:
         tuned = await run_sft(
             SftConfig(),
-            place / "generate.db",
+            [place / "generate.db"],
             place / "sft.db",
             place / "sft-adapters",
             on_metrics=lambda m: bar.update(

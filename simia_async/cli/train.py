@@ -46,10 +46,10 @@ Resume = Annotated[
 @options.takes_settings(SftConfig, resume="resume")
 def sft(
     data: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Database of a run that kept trajectories. Default: one that is made of "
-            "mini-retail, beside the run.",
+            help="Database of a run that kept trajectories; repeatable, each of an environment of "
+            "its own. Default: one that is made of mini-retail, beside the run.",
             show_default=False,
         ),
     ] = None,
@@ -62,7 +62,7 @@ def sft(
     *,
     config: SftConfig,
 ) -> None:
-    """LoRA fine-tuning on the kept trajectories of a run.
+    """LoRA fine-tuning on the kept trajectories of runs.
 
     Run it again on the same database, or with --resume, to go on from the last checkpoint where it
     was cut off: what comes out is the same, bit for bit.
@@ -72,14 +72,14 @@ def sft(
         place = resume or path or default_path("sft")
         trackers = open_trackers(tensorboard, wandb, place)
         if resume is not None:
-            source, adapters = stored_places(resume)
-            source, adapters = data or source, out or adapters
+            sources, adapters = stored_places(resume)
+            sources, adapters = data or sources, out or adapters
         else:
-            source = data or await _demo_data(place, hidden=as_json)
+            sources = data or [await _demo_data(place, hidden=as_json)]
             adapters = adapters_directory(place, out)
         with progress_bar("train sft", hidden=as_json) as bar:
             async with shown_in(trackers, place, report):
-                return await run_sft(config, source, place, adapters, on_metrics=show_losses(bar))
+                return await run_sft(config, sources, place, adapters, on_metrics=show_losses(bar))
 
     result = run(main)
     if as_json:

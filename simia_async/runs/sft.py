@@ -1,6 +1,6 @@
-"""LoRA SFT, end to end: a run's kept trajectories in, adapters out."""
+"""LoRA SFT, end to end: runs' kept trajectories in, adapters out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio.to_thread
@@ -37,7 +37,7 @@ class SftResult(msgspec.Struct, frozen=True):
 class _SftRun(SftConfig, frozen=True, kw_only=True):
     """What the record keeps of an SFT run's settings."""
 
-    data: str = ""
+    data: tuple[str, ...] = ()
     adapters: str = ""
 
 
@@ -46,14 +46,14 @@ OnMetrics = Callable[[Metrics], None]
 
 async def run_sft(
     config: SftConfig,
-    data: Path,
+    data: Sequence[Path],
     path: Path,
     adapters: Path,
     *,
     on_metrics: OnMetrics = lambda _: None,
 ) -> SftResult:
-    """Train on `data` and publish in `adapters`. A run at `path` that was cut off goes on from its
-    last checkpoint.
+    """Train on the runs `data` and publish in `adapters`. A run at `path` that was cut off goes on
+    from its last checkpoint.
 
     Raises `UsageError`, `StoreError`, or `ChildFailed` if the trainer dies.
     """
@@ -61,19 +61,20 @@ async def run_sft(
     if config.patience is not None and config.eval_share == 0:
         raise ConfigError("--patience: also needs --eval-share: what to evaluate")
     await anyio.to_thread.run_sync(Renderer, model_directory(config.model))
-    with Reader(data):
-        pass
+    for run in data:
+        with Reader(run):
+            pass
     is_new = not await anyio.to_thread.run_sync(path.exists)
     if _earlier_run(path) is None:
         check_unpublished(adapters)
     own = msgspec.structs.asdict(config)
-    settings = _SftRun(**own, data=str(data), adapters=str(adapters))
+    settings = _SftRun(**own, data=tuple(map(str, data)), adapters=str(adapters))
     try:
         async with (
             record_run(path, "sft", settings, may_continue=True) as store,
             ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
         ):
-            await trainer.send(TrainSft(str(data), msgspec.to_builtins(config)))
+            await trainer.send(TrainSft([str(run) for run in data], msgspec.to_builtins(config)))
             done = await _follow(trainer, store, on_metrics)
     except ChildFailed as error:
         raise ChildFailed(f"{error}; go on with: simia train sft --resume {path}") from error
@@ -118,15 +119,17 @@ def check_unpublished(adapters: Path) -> None:
             raise UsageError(f"{adapters}: holds {what} already; name another directory with --out")
 
 
-def stored_places(path: Path) -> tuple[Path, Path]:
+def stored_places(path: Path) -> tuple[list[Path], Path]:
     """Data and directory of adapters of the SFT run at `path`. Raises `StoreError` or `UsageError`
     if there is none.
     """
     run = _earlier_run(path)
     if run is None or run.kind != "sft":
         raise UsageError(f"{path}: cannot be resumed: no SFT run was begun there")
-    settings = msgspec.convert(run.config, _SftRun)
-    return Path(settings.data), Path(settings.adapters)
+    data = run.config["data"]
+    # Runs that were begun when only one could be named hold it as text.
+    named = [data] if isinstance(data, str) else data
+    return [Path(each) for each in named], Path(run.config["adapters"])
 
 
 def _earlier_run(path: Path) -> RunRecord | None:

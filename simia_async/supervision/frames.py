@@ -44,9 +44,9 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrainSft(msgspec.Struct, frozen=True, tag=True):
-    """Train on the kept trajectories of a run, or go on with that, then publish."""
+    """Train on the kept trajectories of runs, or go on with that, then publish."""
 
-    data: str
+    data: list[str]
     config: dict[str, Any]
 
 

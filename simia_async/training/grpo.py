@@ -89,7 +89,7 @@ class GrpoTrainer:
                 self._learn(minibatch, measures)
         values = read.counts | measures.values(read.rollouts)
         origin = Origin(self._base_sha256, data_fingerprint(read.rollouts), {})
-        self._manifest = manifest_of(self._config, data, origin, self._place) | {
+        self._manifest = manifest_of(self._config, [data], origin, self._place) | {
             "config": self._own_settings(),
             "step": step,
             "trained": len(read.rollouts),

@@ -19,7 +19,7 @@ def hold_out(
     """
     if share == 0:
         return list(samples), []
-    lots = {sample.trajectory_id: _lot(seed, sample.trajectory_id) for sample in samples}
+    lots = {_trajectory(sample): _lot(seed, *_trajectory(sample)) for sample in samples}
     count = max(1, round(share * len(lots)))
     if count >= len(lots):
         raise UsageError(
@@ -28,8 +28,8 @@ def hold_out(
         )
     out = set(sorted(lots, key=lots.__getitem__)[:count])
     return (
-        [sample for sample in samples if sample.trajectory_id not in out],
-        [sample for sample in samples if sample.trajectory_id in out],
+        [sample for sample in samples if _trajectory(sample) not in out],
+        [sample for sample in samples if _trajectory(sample) in out],
     )
 
 
@@ -54,5 +54,10 @@ class Evaluations(msgspec.Struct):
         return True
 
 
-def _lot(seed: int, trajectory_id: int) -> bytes:
-    return hashlib.sha256(f"{seed}/{trajectory_id}".encode()).digest()
+def _trajectory(sample: SftSample) -> tuple[int, int]:
+    return sample.source, sample.trajectory_id
+
+
+def _lot(seed: int, source: int, trajectory_id: int) -> bytes:
+    of_source = f"{source}/" if source else ""
+    return hashlib.sha256(f"{seed}/{of_source}{trajectory_id}".encode()).digest()

@@ -25,7 +25,7 @@ class Sample(Protocol):
         """1 where the policy spoke; length T."""
 
 
-class SftSample(msgspec.Struct, frozen=True):
+class SftSample(msgspec.Struct, frozen=True, omit_defaults=True):
     """One kept trajectory as token ids and the mask of what the agent said, both of length T. If
     the model's template rewrites earlier turns it is one of several, each with other turns in its
     mask.
@@ -34,6 +34,8 @@ class SftSample(msgspec.Struct, frozen=True):
     trajectory_id: int
     ids: list[int]
     loss_mask: list[int]
+    source: int = 0
+    """Which of the runs that are learnt from holds it."""
 
     @property
     def spoken(self) -> int:
@@ -63,7 +65,7 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class SftData(msgspec.Struct, frozen=True):
-    """Kept trajectories of a run as samples, and how many gave none."""
+    """Kept trajectories of runs as samples, and how many gave none."""
 
     samples: list[SftSample]
     too_long: int
@@ -72,12 +74,22 @@ class SftData(msgspec.Struct, frozen=True):
     """Without a word of the agent."""
 
 
-def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> SftData:
-    """Kept trajectories of a run as samples of at most `limit` tokens.
+def read_sft_samples(data: Sequence[Path], renderer: Renderer, limit: int) -> SftData:
+    """Kept trajectories of one or more runs, each of an environment of its own, as samples of at
+    most `limit` tokens.
 
-    Raises `UsageError` if none is left, if one is no conversation, or if the model's template
-    cannot render it.
+    Raises `UsageError` if none of a run is left, if one is no conversation, or if the model's
+    template cannot render it.
     """
+    read = [_read_run(path, source, renderer, limit) for source, path in enumerate(data)]
+    return SftData(
+        [sample for each in read for sample in each.samples],
+        sum(each.too_long for each in read),
+        sum(each.unspoken for each in read),
+    )
+
+
+def _read_run(data: Path, source: int, renderer: Renderer, limit: int) -> SftData:
     samples, too_long, unspoken = [], 0, 0
     with Reader(data) as reader:
         environment = reader.environment()
@@ -88,7 +100,9 @@ def read_sft_samples(data: Path, renderer: Renderer, limit: int) -> SftData:
                 rendered = renderer.samples([system, *told], environment.tools)
             except (msgspec.ValidationError, RenderError) as error:
                 raise UsageError(f"{data}: trajectory {trajectory.id}: {error}") from error
-            pieces = [SftSample(trajectory.id, each.ids, each.loss_mask) for each in rendered]
+            pieces = [
+                SftSample(trajectory.id, each.ids, each.loss_mask, source) for each in rendered
+            ]
             if max(len(piece.ids) for piece in pieces) > limit:
                 too_long += 1
             elif not any(piece.spoken for piece in pieces):

@@ -44,8 +44,8 @@ Step = list[list[int]]
 Report = Callable[[Metrics], None]
 
 
-def train_sft(config: SftConfig, data: Path, out: Path, report: Report) -> Trained:
-    """Train for `config.epochs` and publish the adapters under `out`.
+def train_sft(config: SftConfig, data: Sequence[Path], out: Path, report: Report) -> Trained:
+    """Train on the runs `data` for `config.epochs` and publish the adapters under `out`.
 
     One that was cut off in `out` goes on from its last checkpoint, and comes out bit for bit as if
     it had not been; of one that was done, what it published is told again. Raises `UsageError` for

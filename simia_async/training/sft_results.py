@@ -1,6 +1,7 @@
 """What an SFT run publishes: the adapter of its last step, and that of its best evaluation."""
 
 import platform
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -44,14 +45,14 @@ class _Manifest(msgspec.Struct):
 
 
 def manifest_of(
-    config: SftConfig | GrpoConfig, data: Path, origin: Origin, place: Placement
+    config: SftConfig | GrpoConfig, data: Sequence[Path], origin: Origin, place: Placement
 ) -> dict[str, Any]:
     """Where adapters come from, for their manifests."""
     return {
         "base": config.model,
         "base_sha256": origin.base_sha256,
         "parent": None,
-        "data": str(data),
+        "data": ", ".join(map(str, data)),
         "data_sha256": origin.data_sha256,
         "config": msgspec.to_builtins(config),
         "device": place.device_name,

@@ -15,7 +15,7 @@ from simia_async.training.sft import train_sft
 
 def _do_sft(command: TrainSft, out: Path, pipe: OwnerPipe) -> None:
     config = msgspec.convert(command.config, SftConfig)
-    trained = train_sft(config, Path(command.data), out, pipe.send)
+    trained = train_sft(config, [Path(run) for run in command.data], out, pipe.send)
     for adapter in {each.version: each for each in (trained.best, trained.last)}.values():
         pipe.send(Published(adapter.version, str(adapter.path), None, adapter.step))
     pipe.send(SftDone(trained.best.version, trained.last.version, trained.steps))

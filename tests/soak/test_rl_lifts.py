@@ -31,7 +31,7 @@ async def test_it_lifts_what_is_sampled_and_harms_nothing(tmp_path: Path) -> Non
         place.mkdir()
         data = place / "data.db"
         await run_generate(GenerateConfig(n=DEMO_TRAJECTORIES, seed=seed), data, report=print)
-        tuned = await run_sft(SftConfig(seed=seed), data, place / "sft.db", place / "sft")
+        tuned = await run_sft(SftConfig(seed=seed), [data], place / "sft.db", place / "sft")
         steps = simia_async.train_rl(run=place / "rl.db", adapter=str(tuned.adapter), seed=seed)
         adapters = [str(tuned.adapter), *[str(step.adapter) async for step in steps][-1:]]
         config = EvalConfig(adapters=tuple(adapters), tasks=TASKS, seed=seed)

@@ -24,7 +24,7 @@ async def test_it_lifts_what_needs_action_by_forty_points(tmp_path: Path) -> Non
         place.mkdir()
         data = place / "data.db"
         await run_generate(GenerateConfig(n=DEMO_TRAJECTORIES, seed=seed), data, report=print)
-        tuned = await run_sft(SftConfig(seed=seed), data, place / "sft.db", place / "adapters")
+        tuned = await run_sft(SftConfig(seed=seed), [data], place / "sft.db", place / "adapters")
         result = await run_evaluate(
             EvalConfig(adapters=(str(tuned.adapter),), tasks=TASKS, seed=seed),
             place / "eval.db",
