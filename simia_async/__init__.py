@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
+    from simia_async.serving.client import connect
     from simia_async.simulation.grounding import ToolError
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "Environment": "environments.environment",
     "Task": "environments.task",
     "ToolError": "simulation.grounding",
+    "connect": "serving.client",
     "evaluate": "api",
     "generate": "api",
     "generate_stream": "api",
@@ -41,6 +43,7 @@ __all__ = [
     "Environment",
     "Task",
     "ToolError",
+    "connect",
     "evaluate",
     "generate",
     "generate_stream",

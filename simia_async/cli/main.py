@@ -15,7 +15,9 @@ from simia_async.cli import (
     rollout,
     runs,
     scripted_server,
+    serve,
     show,
+    submit,
     tasks,
     train,
 )
@@ -39,6 +41,8 @@ app.add_typer(train.app, name="train")
 app.add_typer(policy.app, name="policy")
 app.add_typer(runs.app, name="runs")
 app.command("eval")(evaluate.evaluate)
+app.command("serve")(serve.serve)
+app.add_typer(submit.app, name="submit")
 app.command("scripted-server")(scripted_server.scripted_server)
 app.add_typer(config.app, name="config")
 

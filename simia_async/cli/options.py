@@ -73,7 +73,7 @@ def takes_settings(
                 fail(error)
             command(**given, config=config)
 
-        return _with_parameters(with_settings, [*flag_parameters(settings), *own.values()])
+        return with_parameters(with_settings, [*flag_parameters(settings), *own.values()])
 
     return decorate
 
@@ -121,7 +121,7 @@ def take_flags(settings: type[Settings], given: dict[str, Any]) -> Layer:
 def parse_flags(settings: type[Settings], arguments: list[str]) -> Layer:
     """Read flags as the command with these settings would. Raises `ConfigError`."""
     app = typer.Typer(add_completion=False)
-    app.command()(_with_parameters(lambda: None, flag_parameters(settings)))
+    app.command()(with_parameters(lambda: None, flag_parameters(settings)))
     command = typer.main.get_command(app)
     with command.make_context(kind_of(settings), list(arguments)) as context:
         return take_flags(settings, context.params)
@@ -160,9 +160,10 @@ def _help(field: Field) -> str:
     return f"{field.description}{choices}{repeatable} Default: {field.default_words}."
 
 
-def _with_parameters(
+def with_parameters(
     function: Callable[..., None], parameters: list[inspect.Parameter]
 ) -> Callable[..., None]:
+    """The function, with these parameters for typer to read."""
     # typer learns a command's options from its signature and its annotations.
     by_keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     function.__signature__ = inspect.Signature(by_keyword)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from simia_async.inference.chat_answers import ChatAnswer
 from simia_async.inference.choices import Choices
 from simia_async.inference.completion_answers import CompletionAnswer
 from simia_async.inference.engine import Engine
-from simia_async.inference.listening import key_check, listen, required_key
+from simia_async.inference.listening import key_check, required_key
 from simia_async.inference.protocol import (
     ChatRequest,
     CompletionRequest,
@@ -27,6 +27,7 @@ from simia_async.inference.versions import BASE
 from simia_async.rendering.renderer import Renderer
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.http_child import json_response, serve_forever
+from simia_async.supervision.listening import listen
 
 MAX_ANSWERS = 4096
 """Of one request. More would keep all other clients waiting while they are queued."""

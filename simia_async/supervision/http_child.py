@@ -9,14 +9,12 @@ from aiohttp import web
 
 from simia_async.supervision.child import OwnerPipe
 from simia_async.supervision.frames import Ready
-
-BACKLOG = 4096
-"""Connections that may wait to be accepted: thousands of conversations begin at once."""
+from simia_async.supervision.listening import BACKLOG, listen
 
 
 async def serve_on_loopback(app: web.Application, port: int, pipe: OwnerPipe) -> None:
     """Serve `app` on 127.0.0.1, as `serve_forever` does. Port 0 picks one."""
-    await serve_forever(app, socket.create_server(("127.0.0.1", port), backlog=BACKLOG), pipe)
+    await serve_forever(app, listen("127.0.0.1", port), pipe)
 
 
 async def serve_forever(app: web.Application, listener: socket.socket, pipe: OwnerPipe) -> None:

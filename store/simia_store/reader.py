@@ -216,6 +216,11 @@ class Reader:
             self._select(EventRecord, "sequence > ?", (cursor,), order=f"sequence LIMIT {limit}")
         )
 
+    def newest_event(self) -> int:
+        """The cursor after everything that was written; 0 where nothing was."""
+        (sequence,) = self._one("SELECT coalesce(max(sequence), 0) FROM events")
+        return int(sequence)
+
     def data_version(self) -> int:
         """A number that changes when another connection has committed."""
         (version,) = self._one("PRAGMA data_version")

@@ -1,8 +1,6 @@
 """The scripted server in the process that tests against it."""
 
 import asyncio
-import ipaddress
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -13,8 +11,7 @@ from aiohttp import web
 from simia_async.builtin.server.app import build_app
 from simia_async.builtin.server.conduct import Conduct
 from simia_async.errors import ConfigError
-
-_BACKLOG = 4096
+from simia_async.supervision.listening import BACKLOG, is_loopback, listen
 
 
 class ScriptedServer(Conduct):
@@ -56,7 +53,7 @@ class ScriptedServer(Conduct):
 
         Raises `ConfigError` without one, and where the address cannot be had.
         """
-        if not _is_loopback(host) and self._api_key is None:
+        if not is_loopback(host) and self._api_key is None:
             raise ConfigError(f"a server that listens on {host} needs a key that clients must send")
         runner = web.AppRunner(build_app(self), access_log=None, handler_cancellation=True)
         await runner.setup()
@@ -93,21 +90,6 @@ class ScriptedServer(Conduct):
 
     async def _listen(self) -> None:
         assert self._runner is not None
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        try:
-            listener = socket.create_server(
-                (self._host, self.port), family=family, backlog=_BACKLOG
-            )
-        except OSError as error:
-            raise ConfigError(f"cannot listen on {self._host}:{self.port}: {error}") from error
-        await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+        listener = listen(self._host, self.port)
+        await web.SockSite(self._runner, listener, backlog=BACKLOG).start()
         self.port = listener.getsockname()[1]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

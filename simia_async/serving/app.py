@@ -1,0 +1,227 @@
+"""The routes of the server."""
+
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+import msgspec
+from aiohttp import web
+from simia_store import (
+    CANCEL,
+    CONCURRENCY,
+    PAUSE,
+    RESUME,
+    CommandStatus,
+    send_command,
+    wait_for_answer,
+)
+
+from simia_async.errors import UsageError
+from simia_async.serving.admission import Places
+from simia_async.serving.downloads import copied, end_of_log
+from simia_async.serving.guards import guard
+from simia_async.serving.jobs import Job, JobDirectory
+from simia_async.serving.metrics import exposition
+from simia_async.serving.openapi import document
+from simia_async.serving.problems import problem_response
+from simia_async.serving.requests import EnvironmentFiles, Order, Submission
+from simia_async.serving.supervisor import Supervisor
+from simia_async.serving.tail import Tails
+from simia_async.serving.uploads import LARGEST_FILE, keep_environment, keep_file
+from simia_async.serving.views import RunView, view_of
+
+COMMANDS = (PAUSE, RESUME, CONCURRENCY, CANCEL)
+_ANSWER_WITHIN_S = 10.0
+_PIECE = 2**20
+
+
+class ControlApi:
+    """Answers requests; holds what they have in common."""
+
+    def __init__(
+        self, supervisor: Supervisor, places: Places, background: anyio.abc.TaskGroup
+    ) -> None:
+        self._supervisor = supervisor
+        self._places = places
+        self._tails = Tails(background)
+        self._lag_s = 0.0
+
+    def app(self, token: str | None) -> web.Application:
+        """The application, which lets in who sends the token; everybody if there is none."""
+        app = web.Application(client_max_size=LARGEST_FILE, middlewares=[guard(token)])
+        for method, path, handler in self._routes():
+            app.router.add_route(method, path, handler)
+        return app
+
+    def _routes(self) -> list[tuple[str, str, Callable[[web.Request], Any]]]:
+        return [
+            ("GET", "/healthz", self.healthz),
+            ("GET", "/readyz", self.readyz),
+            ("GET", "/metrics", self.metrics),
+            ("GET", "/openapi.json", self.openapi),
+            ("POST", "/v1/runs", self.submit),
+            ("GET", "/v1/runs", self.list_runs),
+            ("GET", "/v1/runs/{id}", self.show_run),
+            ("DELETE", "/v1/runs/{id}", self.delete_run),
+            ("POST", "/v1/runs/{id}/stop", self.stop_run),
+            ("POST", "/v1/runs/{id}/commands", self.command),
+            ("GET", "/v1/runs/{id}/events", self.events),
+            ("GET", "/v1/runs/{id}/database", self.database),
+            ("GET", "/v1/runs/{id}/log", self.log),
+            ("PUT", "/v1/files/{name}", self.put_file),
+            ("PUT", "/v1/environments/{name}", self.put_environment),
+        ]
+
+    async def watch_lag(self) -> None:
+        """Measure how late the event loop is, until cancelled."""
+        while True:
+            before = time.monotonic()
+            await anyio.sleep(0.1)
+            self._lag_s = max(0.0, time.monotonic() - before - 0.1)
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """The process is there."""
+        return _json({"status": "ok"})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Runs are taken."""
+        if self._supervisor.is_draining:
+            return problem_response(503, "the server is going down")
+        return _json({"status": "ready"})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """For Prometheus."""
+        measure = partial(exposition, self._supervisor.jobs, self._supervisor.root, self._lag_s)
+        text = await anyio.to_thread.run_sync(measure)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def openapi(self, _: web.Request) -> web.Response:
+        """This API, described."""
+        return _json(document())
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """A run to be done: 201, or 200 where it was submitted with this key before."""
+        asked = await _body(request, Submission)
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= 200:
+            return problem_response(400, "Idempotency-Key: must have 1 to 200 characters")
+        settings = await anyio.to_thread.run_sync(self._places.admitted, asked.kind, asked.settings)
+        if asked.data and asked.kind != "sft":
+            raise UsageError("data: is only for sft runs")
+        data = await anyio.to_thread.run_sync(self._places.data, asked.data)
+        job, is_new = await self._supervisor.submit(asked.kind, settings, data, key)
+        headers = {"Location": f"/v1/runs/{job.id}"}
+        return _json(await self._view(job), 201 if is_new else 200, headers)
+
+    async def list_runs(self, _: web.Request) -> web.Response:
+        """All runs, the newest first, without their numbers."""
+        return _json({"runs": [RunView.of(job) for job in reversed(self._supervisor.jobs)]})
+
+    async def show_run(self, request: web.Request) -> web.Response:
+        """One run."""
+        return _json(await self._view(self._supervisor.job(request.match_info["id"])))
+
+    async def delete_run(self, request: web.Request) -> web.Response:
+        """Remove a run that is over."""
+        await self._supervisor.delete(request.match_info["id"])
+        return web.Response(status=204)
+
+    async def stop_run(self, request: web.Request) -> web.Response:
+        """End a run; what it committed stays."""
+        job = await self._supervisor.stop(request.match_info["id"])
+        return _json(RunView.of(job), 202)
+
+    async def command(self, request: web.Request) -> web.Response:
+        """Leave a command for a run that goes on, and wait for its answer."""
+        database = self._directory(request).database
+        order = await _body(request, Order)
+        if order.name not in COMMANDS:
+            raise UsageError(f"name: found {order.name!r}; it must be one of {', '.join(COMMANDS)}")
+        leave = partial(send_command, database, order.name, **order.arguments)
+        number = await anyio.to_thread.run_sync(leave)
+        wait = partial(wait_for_answer, database, number, _ANSWER_WITHIN_S)
+        answered = await anyio.to_thread.run_sync(wait)
+        if answered.status == CommandStatus.REFUSED:
+            return problem_response(409, f"the run refused to {order.name}: {answered.answer}")
+        is_done = answered.status == CommandStatus.DONE
+        return _json(
+            {"status": answered.status, "answer": answered.answer}, 200 if is_done else 202
+        )
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """What is written to a run, as server-sent events; `Last-Event-ID` goes on after one."""
+        number = request.match_info["id"]
+        database = self._directory(request).database
+        given = request.headers.get("Last-Event-ID") or request.query.get("after") or "0"
+        if not given.isascii() or not given.isdigit() or len(given) > 18:
+            return problem_response(400, f"Last-Event-ID: found {given!r}; it must be a number")
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+        )
+        await response.prepare(request)
+        async with (
+            self._tails.listening(database) as tail,
+            aclosing(tail.frames(int(given))) as news,
+        ):
+            async for frames in news:
+                await response.write(frames or b": still here\n\n")
+                if not frames and self._supervisor.job(number).state.is_over:
+                    await response.write(b"event: end\ndata: {}\n\n")
+                    break
+        return response
+
+    async def database(self, request: web.Request) -> web.StreamResponse:
+        """The whole record of a run as it is now: a SQLite database."""
+        response = web.StreamResponse(headers={"Content-Type": "application/vnd.sqlite3"})
+        async with await anyio.to_thread.run_sync(copied, self._directory(request)) as copy:
+            await response.prepare(request)
+            while piece := await copy.read(_PIECE):
+                await response.write(piece)
+        return response
+
+    async def log(self, request: web.Request) -> web.Response:
+        """The last that a run's process said."""
+        said = await anyio.to_thread.run_sync(end_of_log, self._directory(request))
+        return web.Response(body=said, content_type="text/plain", charset="utf-8")
+
+    async def put_file(self, request: web.Request) -> web.Response:
+        """Seeds, tasks or a rubric, for submissions to name."""
+        keep = partial(keep_file, self._places.uploads, request.match_info["name"])
+        path = await anyio.to_thread.run_sync(keep, await request.read())
+        return _json({"name": path.name}, 201)
+
+    async def put_environment(self, request: web.Request) -> web.Response:
+        """An environment, for submissions to name."""
+        sent = await _body(request, EnvironmentFiles)
+        keep = partial(keep_environment, self._places.uploads, request.match_info["name"])
+        path = await anyio.to_thread.run_sync(keep, sent.files)
+        return _json({"name": path.name}, 201)
+
+    def _directory(self, request: web.Request) -> JobDirectory:
+        return self._supervisor.directory(request.match_info["id"])
+
+    async def _view(self, job: Job) -> RunView:
+        directory = self._supervisor.directory(job.id)
+        return await anyio.to_thread.run_sync(view_of, job, directory)
+
+
+async def _body(request: web.Request, expected: type[Any]) -> Any:
+    """The body of a request. Raises `UsageError`."""
+    try:
+        return msgspec.json.decode(await request.read(), type=expected)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise UsageError(f"the body of the request: {error}") from error
+
+
+def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(body),
+        status=status,
+        content_type="application/json",
+        headers=headers,
+    )

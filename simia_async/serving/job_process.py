@@ -1,0 +1,107 @@
+"""The process of one job: `python -m simia_async.serving.job_process DIRECTORY`.
+
+It does the run as a script would, through the public API, and leaves an outcome. It outlives the
+server, which finds it again by its lock.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import AsyncIterable
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+import simia_async
+from simia_async.errors import (
+    ChildFailed,
+    EndpointUnavailable,
+    RateLimited,
+    RunStopped,
+    SimiaError,
+    UsageError,
+    single_error,
+)
+from simia_async.serving.jobs import Job, JobDirectory, JobState, Outcome
+from simia_async.speed import run_fast
+
+EXIT_CUT_OFF = 3
+"""What the run needs failed, such as a child or a network: another process may go on with it."""
+
+
+def main() -> None:
+    """Do the job in the directory that the command line names."""
+    directory = JobDirectory(Path(sys.argv[1]))
+    try:
+        with directory.process_lock():
+            outcome = _outcome(directory, directory.read())
+            if outcome is None:
+                sys.exit(EXIT_CUT_OFF)
+            directory.leave(outcome)
+    except UsageError as error:
+        sys.exit(str(error))
+
+
+def _outcome(directory: JobDirectory, job: Job) -> Outcome | None:
+    """How the run ended; None where it was cut off and may go on."""
+    try:
+        with single_error():
+            ended = run_fast(_until_signalled, job, directory)
+    except RunStopped:
+        return Outcome(JobState.STOPPED)
+    except (ChildFailed, EndpointUnavailable, RateLimited) as error:
+        _say(f"cut off: {error}")
+        return None
+    except SimiaError as error:
+        _say(f"failed: {error}")
+        return Outcome(JobState.FAILED, str(error))
+    return Outcome(JobState.DONE if ended else JobState.STOPPED)
+
+
+async def _until_signalled(job: Job, directory: JobDirectory) -> bool:
+    """Whether the run came to its end before a signal did."""
+    ended = False
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as group:
+
+            async def end_on_signal() -> None:
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+
+            group.start_soon(end_on_signal)
+            await _do(job, directory)
+            ended = True
+            group.cancel_scope.cancel()
+    return ended
+
+
+async def _do(job: Job, directory: JobDirectory) -> None:
+    place: dict[str, Any] = {"run": directory.database, "report": _say}
+    match job.kind:
+        case "generate":
+            await simia_async.generate(**place, **job.settings)
+        case "rollout":
+            await _to_the_end(simia_async.rollout(**place, **job.settings))
+        case "sft":
+            data = list(job.data) or None
+            await simia_async.train_sft(data, **place, out=directory.adapters, **job.settings)
+        case "rl":
+            await _to_the_end(simia_async.train_rl(**place, out=directory.adapters, **job.settings))
+        case "eval":
+            await simia_async.evaluate(**place, **job.settings)
+        case _:
+            raise UsageError(f"a server does no {job.kind} runs")
+
+
+async def _to_the_end(stream: AsyncIterable[object]) -> None:
+    async for _ in stream:
+        pass
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+"""The jobs of a server: queued, started as processes of their own, taken up again, stopped.
+
+A process belongs to its job, not to the server: one that is cut off is started again and goes on
+from what its run has committed; a server that is started again finds the processes that its
+predecessor left and waits for their ends as for its own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import msgspec
+from simia_store import STOP, Reader, has_owner, send_command
+
+from simia_async.config import RunKind
+from simia_async.errors import StoreError, UsageError
+from simia_async.serving.jobs import Job, JobDirectory, JobState, new_job_id
+
+_LOOK_EVERY_S = 0.2
+_FIRST_WAIT_S = 1.0
+"""Before a job that was cut off is started again; doubled each time."""
+_LONGEST_WAIT_S = 60.0
+_LAST_WORDS = 2000
+"""Bytes of a log in which the reason of a death is looked for."""
+
+
+class QueueFull(UsageError):
+    """No more jobs are taken at the moment."""
+
+
+class KeyTaken(UsageError):
+    """The idempotency key is that of another submission."""
+
+
+class UnknownJob(UsageError):
+    """There is no such job."""
+
+
+class Supervisor:
+    """All jobs under a directory. `run` it in the background for as long as the server lives."""
+
+    def __init__(
+        self, root: Path, *, parallel: int = 2, queue: int = 100, attempts: int = 20
+    ) -> None:
+        """`parallel` jobs at once, at most `queue` waiting; a job that was cut off `attempts` times
+        has failed.
+        """
+        self.root = root
+        self._parallel = parallel
+        self._queue = queue
+        self._attempts = attempts
+        self._jobs: dict[str, Job] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._adopted: set[str] = set()
+        self._not_before: dict[str, float] = {}
+        self._unheard: set[str] = set()
+        """Jobs whose process could not be asked to end yet."""
+        self._draining = False
+        self._idle = anyio.Event()
+        """Set when all has ended in a server that drains."""
+        self._changed = anyio.Event()
+        self._submitting = anyio.Lock()
+
+    @property
+    def jobs(self) -> list[Job]:
+        """All of them, the oldest first."""
+        return sorted(self._jobs.values(), key=lambda job: (job.created_at, job.id))
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no more jobs are taken or started."""
+        return self._draining
+
+    def job(self, number: str) -> Job:
+        """One of them. Raises `UnknownJob`."""
+        try:
+            return self._jobs[number]
+        except KeyError:
+            raise UnknownJob(f"{number!r}: there is no such run here") from None
+
+    def directory(self, number: str) -> JobDirectory:
+        """Where a job stands. Raises `UnknownJob`."""
+        return JobDirectory(self.root / self.job(number).id)
+
+    def take_up(self) -> None:
+        """Find the jobs that are there. Before `run`."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self.root.iterdir()):
+            try:
+                job = JobDirectory(path).read()
+            except UsageError:
+                continue
+            self._jobs[job.id] = job
+            if job.state == JobState.RUNNING:
+                self._adopted.add(job.id)
+
+    async def submit(
+        self,
+        kind: RunKind,
+        settings: dict[str, Any],
+        data: Sequence[str] = (),
+        key: str | None = None,
+    ) -> tuple[Job, bool]:
+        """The job, kept before this returns, and whether it is new: one that was submitted with
+        the same key is told again. Raises `QueueFull` or `KeyTaken`.
+        """
+        async with self._submitting:
+            if key is not None and (known := self._with_key(key)) is not None:
+                if (known.kind, known.settings, known.data) != (kind, settings, tuple(data)):
+                    raise KeyTaken(f"Idempotency-Key: {key!r} is that of another submission")
+                return known, False
+            waiting = sum(job.state == JobState.QUEUED for job in self._jobs.values())
+            if self._draining or waiting >= self._queue:
+                why = "the server is going down" if self._draining else f"{waiting} runs wait"
+                raise QueueFull(f"no more runs are taken at the moment: {why}")
+            job = Job(
+                id=new_job_id(kind),
+                kind=kind,
+                settings=settings,
+                data=tuple(data),
+                created_at=time.time(),
+                idempotency_key=key,
+            )
+            await anyio.to_thread.run_sync(self._create, job)
+            self._jobs[job.id] = job
+        self._changed.set()
+        return job, True
+
+    async def stop(self, number: str) -> Job:
+        """Ask a job to end; what it committed stays. Raises `UnknownJob`."""
+        job = self.job(number)
+        if not job.state.is_over and not job.stop_asked:
+            if job.state == JobState.QUEUED:
+                await self._keep(job, state=JobState.STOPPED, stop_asked=True, ended_at=time.time())
+            else:
+                await self._keep(job, stop_asked=True)
+                self._unheard.add(number)
+                self._changed.set()
+        return self.job(number)
+
+    async def delete(self, number: str) -> None:
+        """Remove a job that is over, with all that it made. Raises `UnknownJob` or `UsageError`."""
+        job = self.job(number)
+        if not job.state.is_over:
+            raise UsageError(f"{number}: is {job.state}; stop it first")
+        del self._jobs[number]
+        await anyio.to_thread.run_sync(shutil.rmtree, self.root / number)
+
+    async def run(self) -> None:
+        """Start what waits and take down what has ended, until cancelled."""
+        while True:
+            for number in [*self._processes, *self._adopted]:
+                await self._look_at(number)
+            for number in [*self._unheard]:
+                await self._ask_to_end(number)
+            if not self._draining:
+                await self._start_some()
+            if self._draining and not self._processes:
+                self._idle.set()
+            self._changed = anyio.Event()
+            with anyio.move_on_after(_LOOK_EVERY_S):
+                await self._changed.wait()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take and start nothing more, and let what runs end politely. It goes on when a server
+        starts here again.
+        """
+        self._draining = True
+        for process in self._processes.values():
+            process.terminate()
+        with anyio.move_on_after(timeout_s):
+            await self._idle.wait()
+
+    def _with_key(self, key: str) -> Job | None:
+        return next((job for job in self._jobs.values() if job.idempotency_key == key), None)
+
+    def _create(self, job: Job) -> None:
+        directory = JobDirectory(self.root / job.id)
+        directory.path.mkdir(mode=0o700)
+        directory.write(job)
+
+    async def _keep(self, job: Job, **changes: Any) -> None:
+        changed = msgspec.structs.replace(self._jobs[job.id], **changes)
+        await anyio.to_thread.run_sync(JobDirectory(self.root / job.id).write, changed)
+        self._jobs[job.id] = changed
+
+    async def _start_some(self) -> None:
+        room = self._parallel - len(self._processes) - len(self._adopted)
+        now = time.monotonic()
+        for job in self.jobs:
+            if room <= 0:
+                return
+            if job.state == JobState.QUEUED and self._not_before.get(job.id, 0) <= now:
+                await self._start(job)
+                room -= 1
+
+    async def _start(self, job: Job) -> None:
+        directory = JobDirectory(self.root / job.id)
+        await self._keep(
+            job,
+            state=JobState.RUNNING,
+            attempts=job.attempts + 1,
+            started_at=job.started_at or time.time(),
+        )
+        self._processes[job.id] = await anyio.to_thread.run_sync(_spawn, directory)
+
+    async def _look_at(self, number: str) -> None:
+        """See whether a process has ended, and what that means for its job."""
+        process, directory = self._processes.get(number), JobDirectory(self.root / number)
+        if process is not None:
+            if process.poll() is None:
+                return
+            del self._processes[number]
+            how = _how(process.returncode)
+        else:
+            how = "ended while no server was there to see it"
+        if await anyio.to_thread.run_sync(lambda: directory.has_process):
+            self._adopted.add(number)
+            return
+        self._adopted.discard(number)
+        outcome = await anyio.to_thread.run_sync(directory.outcome)
+        job = self.job(number)
+        if outcome is None:
+            await self._was_cut_off(job, how)
+        elif outcome.state == JobState.STOPPED and not job.stop_asked:
+            # Told to go by somebody who did not ask for the job's end, such as a server's own.
+            await self._keep(job, state=JobState.QUEUED)
+        else:
+            await self._keep(
+                job, state=outcome.state, problem=outcome.problem, ended_at=time.time()
+            )
+
+    async def _was_cut_off(self, job: Job, how: str) -> None:
+        if job.stop_asked:
+            await self._keep(job, state=JobState.STOPPED, ended_at=time.time())
+        elif job.attempts >= self._attempts:
+            words = await anyio.to_thread.run_sync(_last_line, JobDirectory(self.root / job.id).log)
+            problem = f"cut off {job.attempts} times; the last process {how}: {words}"
+            await self._keep(job, state=JobState.FAILED, problem=problem, ended_at=time.time())
+        else:
+            wait = min(_FIRST_WAIT_S * 2 ** (job.attempts - 1), _LONGEST_WAIT_S)
+            self._not_before[job.id] = time.monotonic() + wait
+            await self._keep(job, state=JobState.QUEUED)
+
+    async def _ask_to_end(self, number: str) -> None:
+        """By a command, once its run has an owner who reads it."""
+        database = JobDirectory(self.root / number).database
+        if self.job(number).state.is_over or await anyio.to_thread.run_sync(_told, database):
+            self._unheard.discard(number)
+
+
+def _told(database: Path) -> bool:
+    """Whether the owner of a run was left word to end it."""
+    try:
+        with Reader(database) as reader:
+            owned = has_owner(reader.sessions())
+        if owned:
+            send_command(database, STOP)
+    except StoreError:
+        return False
+    return owned
+
+
+def _spawn(directory: JobDirectory) -> subprocess.Popen[bytes]:
+    directory.forget_outcome()
+    with directory.log.open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "simia_async.serving.job_process", str(directory.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            # It outlives the server.
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"exited with {code}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _LAST_WORDS))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return "it said nothing"
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")

@@ -1,0 +1,81 @@
+"""What clients send before they submit: seeds, tasks and rubrics as files, environments as several.
+
+An environment is read as a run would read it, in a place of its own; only what is sound is put
+where submissions can name it, whole or not at all.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from simia_async.environments import load_environment
+from simia_async.errors import UsageError
+from simia_async.serving.admission import is_plain
+from simia_async.serving.jobs import replace_file
+
+LARGEST_FILE = 64 * 2**20
+_SUFFIXES = (".jsonl", ".json", ".toml", ".txt", ".parquet")
+_OF_ENVIRONMENT = (".md", ".json", ".jsonl", ".toml")
+_MOST_FILES = 200
+
+
+def keep_file(uploads: Path, name: str, content: bytes) -> Path:
+    """Put a file where submissions find it by its name. Raises `UsageError`."""
+    if not is_plain(name) or "/" in name or not name.endswith(_SUFFIXES):
+        raise UsageError(
+            f"{name!r}: is no name of a file that a run reads: one word that ends in "
+            f"{', '.join(_SUFFIXES)}"
+        )
+    if not content:
+        raise UsageError(f"{name}: is empty")
+    place = uploads / "files"
+    place.mkdir(parents=True, exist_ok=True)
+    replace_file(place / name, content)
+    return place / name
+
+
+def keep_environment(uploads: Path, name: str, files: Mapping[str, str]) -> Path:
+    """Put an environment where submissions find it by its name. `files` are texts by relative path.
+
+    Raises `UsageError` for a name or path that is none, and for what is wrong in the environment.
+    """
+    if not is_plain(name) or "/" in name:
+        raise UsageError(f"{name!r}: is no name of an environment: one word without a dot in front")
+    if not 0 < len(files) <= _MOST_FILES:
+        raise UsageError(f"{name}: holds {len(files)} files; it must be 1 to {_MOST_FILES}")
+    for path in files:
+        if not is_plain(path) or not path.endswith(_OF_ENVIRONMENT):
+            raise UsageError(
+                f"{name}: {path!r} is no file of an environment: a relative path that ends in "
+                f"{', '.join(_OF_ENVIRONMENT)}"
+            )
+    place = uploads / "environments"
+    place.mkdir(parents=True, exist_ok=True)
+    partial = place / f".{secrets.token_hex(8)}" / name
+    try:
+        for path, text in files.items():
+            file = partial / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        _check(partial)
+        _replace_directory(partial, place / name)
+    finally:
+        shutil.rmtree(partial.parent, ignore_errors=True)
+    return place / name
+
+
+def _check(directory: Path) -> None:
+    try:
+        load_environment(str(directory))
+    except UsageError as error:
+        # Where it was looked at is nobody's business.
+        raise UsageError(str(error).replace(f"{directory.parent}/", "")) from None
+
+
+def _replace_directory(new: Path, place: Path) -> None:
+    old = new.parent / "old"
+    if place.exists():
+        os.rename(place, old)
+    os.rename(new, place)
