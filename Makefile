@@ -53,7 +53,7 @@ $(READY): pyproject.toml constraints.txt
 $(BENCH_READY):
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		"litellm==1.106.2" mcp "trl==1.16.0" "torch==2.13.0" \
+		"litellm==1.106.2" mcp matplotlib schemathesis "trl==1.16.0" "torch==2.13.0" \
 		"$$(grep '^transformers==' constraints.txt)" "$$(grep '^peft==' constraints.txt)"
 	touch $@
 
