@@ -20,6 +20,7 @@ from simia_store import (
     send_command,
     wait_for_answer,
 )
+from simia_store.replication import changes_after
 
 from simia_async.errors import UsageError
 from simia_async.serving.admission import Places
@@ -38,6 +39,11 @@ from simia_async.serving.views import RunView, view_of
 COMMANDS = (PAUSE, RESUME, CONCURRENCY, CANCEL)
 _ANSWER_WITHIN_S = 10.0
 _PIECE = 2**20
+
+
+def is_cursor(text: str) -> bool:
+    """Whether it is the number of an event, or might be."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 class ControlApi:
@@ -71,6 +77,7 @@ class ControlApi:
             ("POST", "/v1/runs/{id}/stop", self.stop_run),
             ("POST", "/v1/runs/{id}/commands", self.command),
             ("GET", "/v1/runs/{id}/events", self.events),
+            ("GET", "/v1/runs/{id}/changes", self.changes),
             ("GET", "/v1/runs/{id}/database", self.database),
             ("GET", "/v1/runs/{id}/log", self.log),
             ("PUT", "/v1/files/{name}", self.put_file),
@@ -158,7 +165,7 @@ class ControlApi:
         number = request.match_info["id"]
         database = self._directory(request).database
         given = request.headers.get("Last-Event-ID") or request.query.get("after") or "0"
-        if not given.isascii() or not given.isdigit() or len(given) > 18:
+        if not is_cursor(given):
             return problem_response(400, f"Last-Event-ID: found {given!r}; it must be a number")
         response = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
@@ -174,6 +181,17 @@ class ControlApi:
                     await response.write(b"event: end\ndata: {}\n\n")
                     break
         return response
+
+    async def changes(self, request: web.Request) -> web.Response:
+        """Rows that were written after a cursor, as msgpack (`simia_store.replication`)."""
+        database = self._directory(request).database
+        cursor = request.query.get("after", "0")
+        if not is_cursor(cursor):
+            return problem_response(400, f"after: found {cursor!r}; it must be a number")
+        found = await anyio.to_thread.run_sync(changes_after, database, int(cursor))
+        return web.Response(
+            body=msgspec.msgpack.encode(found), content_type="application/vnd.msgpack"
+        )
 
     async def database(self, request: web.Request) -> web.StreamResponse:
         """The whole record of a run as it is now: a SQLite database."""

@@ -1,12 +1,11 @@
 """What of a run is sent as a file."""
 
 import os
-import sqlite3
 import tempfile
-from contextlib import closing
+from pathlib import Path
 
 import anyio
-from simia_store import Reader
+from simia_store.replication import copy_run
 
 from simia_async.serving.jobs import JobDirectory
 
@@ -15,15 +14,9 @@ _LOG_BYTES = 2**20
 
 def copied(directory: JobDirectory) -> anyio.AsyncFile[bytes]:
     """The run's database as it is now, whole, in a file without a name. Raises `StoreError`."""
-    with Reader(directory.database):
-        pass
     fd, name = tempfile.mkstemp(dir=directory.path, prefix=".copy-")
     try:
-        with (
-            closing(sqlite3.connect(f"file:{directory.database}?mode=ro", uri=True)) as database,
-            closing(sqlite3.connect(name)) as copy,
-        ):
-            database.backup(copy)
+        copy_run(directory.database, Path(name))
         return anyio.wrap_file(open(fd, "rb"))
     finally:
         os.unlink(name)

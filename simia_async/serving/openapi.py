@@ -18,6 +18,7 @@ _PROBLEM = {
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
+_CURSOR = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0}}
 _AFTER = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}}
 
 
@@ -129,6 +130,13 @@ _PATHS: dict[str, dict[str, dict[str, Any]]] = {
             "What is written to a run, as it is written",
             {200: _as("text/event-stream")},
             parameters=(_AFTER,),
+        )
+    },
+    "/v1/runs/{id}/changes": {
+        "get": _operation(
+            "Rows that were written after a cursor",
+            {200: _as("application/vnd.msgpack")},
+            parameters=(_CURSOR,),
         )
     },
     "/v1/runs/{id}/database": {
