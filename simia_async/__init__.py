@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         train_rl,
         train_sft,
     )
+    from simia_async.builtin.exact import exact_functions
     from simia_async.config import Endpoint
     from simia_async.environments.environment import Environment, load_environment
     from simia_async.environments.task import Task
@@ -29,6 +30,7 @@ _HOMES = {
     "ToolError": "simulation.grounding",
     "connect": "serving.client",
     "evaluate": "api",
+    "exact_functions": "builtin.exact",
     "generate": "api",
     "generate_stream": "api",
     "judge": "api",
@@ -45,6 +47,7 @@ __all__ = [
     "ToolError",
     "connect",
     "evaluate",
+    "exact_functions",
     "generate",
     "generate_stream",
     "judge",

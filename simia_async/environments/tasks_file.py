@@ -38,7 +38,7 @@ def load_tasks(path: Path, environment: Environment) -> list[Task]:
 def read_tasks(path: Path, environment: Environment, report: Report) -> list[Task]:
     """The tasks that are sound; each problem of the others is reported."""
     if path.suffix == ".json":
-        placed = read_tau2_tasks(path, environment.name, report)
+        placed = read_tau2_tasks(path, environment, report)
     else:
         placed = _lines(path, environment, report)
     tasks: dict[str, Task] = {}
@@ -129,5 +129,8 @@ def _state_problems(
 ) -> Iterator[str]:
     if environment.state_schema is None or (not difference and environment.initial_state):
         return
-    for misfit in misfits(environment.state_with(difference), environment.state_schema):
+    state = environment.state_with(difference)
+    if environment.state_misfit(state) is None:
+        return  # Known fast; where something is wrong, all of it is told.
+    for misfit in misfits(state, environment.state_schema):
         yield f"`{field}`: {misfit}; the schema of the state does not allow it"

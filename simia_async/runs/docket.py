@@ -45,7 +45,7 @@ def read_docket(config: JudgeConfig, path: Path) -> Docket:
     if lacking is not None:
         raise StoreError(f"{path}: damaged: task {lacking.task_id!r} of {lacking.id} is missing")
     tasks = {case.task_id: tasks[case.task_id] for case in cases}
-    grounded = run.config.get("world", "grounded") == "grounded"
+    grounded = run.config.get("world", "grounded") != "transcript"
     check_judgeable(rubric, tasks.values(), keeps_state=grounded)
     environment = load_environment(run.config["environment"])
     check_same_world(path, environment)

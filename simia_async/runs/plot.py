@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from simia_async.builtin.exact import exact_functions
 from simia_async.builtin.task_source import in_turn, tasks_of
 from simia_async.config import PlayConfig
 from simia_async.environments import Environment, Split, Task, load_environment, load_tasks
@@ -32,10 +33,12 @@ def read_plot(
     Raises `UsageError` naming the file and what is wrong with it.
     """
     environment = environment or load_environment(config.environment)
+    if config.world == "exact":
+        environment = environment.with_functions(exact_functions(environment.name))
     rubric = choose_rubric(config.rubric, config.votes)
     chosen = list(tasks) if tasks is not None else _tasks(config, environment, count, split)
     _check_ids(chosen)
-    check_judgeable(rubric, chosen, keeps_state=config.world == "grounded")
+    check_judgeable(rubric, chosen, keeps_state=config.world != "transcript")
     return Plot(environment, chosen, rubric)
 
 

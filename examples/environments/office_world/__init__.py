@@ -1,0 +1,1 @@
+"""What the environment `office` is made of."""

@@ -1,0 +1,1 @@
+"""What the environment `shell` is made of."""
