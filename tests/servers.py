@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
 
@@ -32,19 +32,19 @@ class ServerProcess:
             self.process.terminate()
             self.process.communicate(timeout=30)
 
-    def start(self) -> None:
-        """Until it listens."""
+    def start(self, log: IO[bytes] | None = None) -> None:
+        """Until it listens. What it logs goes to `log`."""
         flags = ["--root", str(self.root), "--port", self._port, *self.flags]
         self.process = subprocess.Popen(
             [*SIMIA, "serve", *flags],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL if log is None else log,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("server"), line + self.process.stdout.read()
+        assert line.startswith("server"), line
         self.url = line.split()[1]
         self._port = self.url.rpartition(":")[2]
 

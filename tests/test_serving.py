@@ -152,6 +152,23 @@ def test_a_server_that_is_told_to_go_leaves_its_runs_for_the_next(tmp_path: Path
         until(lambda: state(server, number) == "stopped")
 
 
+def test_what_happens_is_logged_and_no_token(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "root")
+    with (tmp_path / "log").open("wb") as log:
+        server.start(log)
+        number = server.ask("POST", "/v1/runs", {"kind": "generate", "settings": {"n": 1}})[1]["id"]
+        until(lambda: state(server, number) == "done")
+        server.ask("GET", "/v1/runs", Authorization="Bearer wrong-token")
+        server.__exit__()
+    text = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    told = [(line["event"], line.get("state") or line.get("status")) for line in lines]
+    expected = [("submitted", None), ("run", "running"), ("run", "done"), ("refused", 401)]
+    assert told == expected
+    assert server.token not in text
+    assert "wrong-token" not in text
+
+
 def test_what_fails_is_told_with_its_reason(server: ServerProcess) -> None:
     settings = {"simulator": {"timeout_s": 1}, "environment": "airline"}
     number = server.ask("POST", "/v1/runs", {"kind": "rollout", "settings": settings})[1]["id"]

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from simia_async.errors import ConfigError, SimiaError
+from simia_async.serving.log import Log, log_lines
 from simia_async.serving.problems import problem_response, response_to
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -43,11 +44,20 @@ def server_token(root: Path, variable: str) -> str:
     return path.read_text().strip()
 
 
-def guard(token: str | None) -> Middleware:
-    """A middleware: limits the rate, checks the token, and puts errors into problem+json."""
+def guard(token: str | None, log: Log = log_lines) -> Middleware:
+    """A middleware: limits the rate, checks the token, puts errors into problem+json, and notes
+    what was refused or failed.
+    """
     callers: dict[str, _Rate] = {}
 
     @web.middleware
+    async def noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await check(request, handler)
+        if response.status in (401, 429) or response.status >= 500:
+            asked = {"method": request.method, "path": request.path[:200]}
+            log("refused", status=response.status, remote=request.remote, **asked)
+        return response
+
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         caller = request.remote or ""
         if caller not in callers and len(callers) >= _CALLERS:
@@ -67,8 +77,13 @@ def guard(token: str | None) -> Middleware:
             return response_to(error)
         except UnicodeError:
             return problem_response(400, "the request is not valid UTF-8")
+        except ConnectionError:
+            raise  # The client is gone.
+        except OSError as error:
+            log("failed", path=request.path[:200], reason=error.strerror)
+            return problem_response(507, f"the server cannot write: {error.strerror}")
 
-    return check
+    return noted
 
 
 def _sent(request: web.Request, token: str) -> bool:

@@ -23,6 +23,7 @@ from simia_store import STOP, Reader, has_owner, send_command
 from simia_async.config import RunKind
 from simia_async.errors import StoreError, UsageError
 from simia_async.serving.jobs import Job, JobDirectory, JobState, new_job_id
+from simia_async.serving.log import Log, log_lines
 
 _LOOK_EVERY_S = 0.2
 _FIRST_WAIT_S = 1.0
@@ -48,7 +49,13 @@ class Supervisor:
     """All jobs under a directory. `run` it in the background for as long as the server lives."""
 
     def __init__(
-        self, root: Path, *, parallel: int = 2, queue: int = 100, attempts: int = 20
+        self,
+        root: Path,
+        *,
+        parallel: int = 2,
+        queue: int = 100,
+        attempts: int = 20,
+        log: Log = log_lines,
     ) -> None:
         """`parallel` jobs at once, at most `queue` waiting; a job that was cut off `attempts` times
         has failed.
@@ -57,6 +64,7 @@ class Supervisor:
         self._parallel = parallel
         self._queue = queue
         self._attempts = attempts
+        self._log = log
         self._jobs: dict[str, Job] = {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._adopted: set[str] = set()
@@ -131,6 +139,7 @@ class Supervisor:
             )
             await anyio.to_thread.run_sync(self._create, job)
             self._jobs[job.id] = job
+            self._log("submitted", run=job.id)
         self._changed.set()
         return job, True
 
@@ -191,6 +200,9 @@ class Supervisor:
         changed = msgspec.structs.replace(self._jobs[job.id], **changes)
         await anyio.to_thread.run_sync(JobDirectory(self.root / job.id).write, changed)
         self._jobs[job.id] = changed
+        if "state" in changes:
+            told = {"state": changed.state, "attempts": changed.attempts}
+            self._log("run", run=job.id, **told, problem=changed.problem)
 
     async def _start_some(self) -> None:
         room = self._parallel - len(self._processes) - len(self._adopted)
