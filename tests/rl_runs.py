@@ -1,5 +1,6 @@
 """RL runs in a process of their own, which can be killed, and what the record shows of them."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from simia_store import GroupRecord, Reader, StoreError, TurnRecord
+
+import simia_async
 
 SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
 
@@ -49,6 +52,11 @@ class RlProcess:
         """Exit code, and what was said, on one line."""
         _, stderr = self.process.communicate(timeout=110)
         return self.process.returncode, " ".join(stderr.split())
+
+
+def tuned_adapter(place: Path) -> Path:
+    """What SFT by default makes of the tiny base."""
+    return asyncio.run(simia_async.train_sft(run=place / "sft.db")).adapter
 
 
 def trained_steps(database: Path) -> list[int]:

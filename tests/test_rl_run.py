@@ -99,6 +99,12 @@ def test_a_policy_that_says_one_thing_is_told() -> None:
     assert "says the same" in str(told[-1])
 
 
+def test_a_policy_that_refuses_is_told() -> None:
+    guard = CollapseGuard()
+    told = [guard.warning({"passive": 0.1 if step < 4 else 0.35}) for step in range(8)]
+    assert "learns to refuse" in str(told[-1])
+
+
 def test_a_policy_that_learns_is_no_collapse() -> None:
     guard = CollapseGuard()
     for step in range(20):

@@ -31,6 +31,7 @@ MEASURES = {
     "entropy",
     "grad_norm",
     "kl",
+    "learning_rate",
     "loss",
     "ratio_p01",
     "ratio_p50",
@@ -185,6 +186,7 @@ def test_what_is_left_out_is_counted_and_nothing_is_made_up(data: Path, tmp_path
         "tokens",
         "loss",
         "kl",
+        "learning_rate",
         "train_seconds",
         "tokens_per_second",
     }
@@ -244,6 +246,21 @@ def test_what_was_rewarded_gets_likelier_and_with_the_sign_swapped_rarer(
         for was in [before[rollout.trajectory_id]]
     }
     assert (sum(gains.values()) < 0) is flipped
+
+
+def test_the_rate_follows_its_schedule_and_weights_decay(data: Path, tmp_path: Path) -> None:
+    falling = replace(SMALL, steps=4, schedule="linear", warm_up=0.5)
+    steps = take(GrpoTrainer(falling, tmp_path / "a"), data, range(1, 3))
+    peak = SMALL.learning_rate
+    assert [step["learning_rate"] for step in steps] == pytest.approx(
+        [0.5 * 0.775 * peak, 0.55 * peak]
+    )
+    decayed = GrpoTrainer(replace(SMALL, weight_decay=0.5), tmp_path / "b")
+    plain = GrpoTrainer(SMALL, tmp_path / "c")
+    for trainer in (decayed, plain):
+        take(trainer, data, range(1, 2))
+    one, two = (adapter_bytes(tmp_path / place)["v00001"] for place in ("b", "c"))
+    assert one != two
 
 
 def test_without_a_learning_rate_nothing_changes(data: Path, tmp_path: Path) -> None:

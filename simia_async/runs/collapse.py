@@ -7,6 +7,7 @@ _STEPS = 4
 _REWARD_ROSE = 0.03
 _ACTION_FELL = 0.1
 _ENTROPY_LEFT = 0.1
+_PASSIVE_ROSE = 0.2
 
 
 class CollapseGuard:
@@ -20,7 +21,7 @@ class CollapseGuard:
         self._steps.append(values)
         if len(self._steps) < 2 * _STEPS:
             return None
-        return self._forgets_to_act() or self._says_one_thing()
+        return self._forgets_to_act() or self._refuses() or self._says_one_thing()
 
     def _forgets_to_act(self) -> str | None:
         reward, action = self._change("reward_mean"), self._change("solved_needs_action")
@@ -32,6 +33,16 @@ class CollapseGuard:
             f"the reward rose from {reward[0]:.2f} to {reward[1]:.2f} while success where an "
             f"action is needed fell from {action[0]:.2f} to {action[1]:.2f}: the policy learns to "
             "do nothing; give it tasks that need an action, or a judge that tells"
+        )
+
+    def _refuses(self) -> str | None:
+        passive = self._change("passive")
+        if passive is None or passive[1] < passive[0] + _PASSIVE_ROSE:
+            return None
+        return (
+            f"where an action is needed nothing was done in {passive[0]:.0%} of the rollouts, and "
+            f"now in {passive[1]:.0%}: the policy learns to refuse; give it tasks that need an "
+            "action, or a judge that tells"
         )
 
     def _says_one_thing(self) -> str | None:

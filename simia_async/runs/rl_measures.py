@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 from simia_store import GroupRecord, Reader, TrajectoryRecord
@@ -18,9 +18,11 @@ def measure_step(path: Path, step: int, tasks: Mapping[str, Task], newest: int) 
     with Reader(path) as reader:
         groups = reader.groups(step)
         rollouts = [each for group in groups for each in reader.trajectories(group_id=group.id)]
-        turns = Counter[str]()
+        turns, changed = Counter[str](), set[int]()
         for rollout in rollouts:
             for turn in reader.turns(rollout.id):
+                if turn.ops:
+                    changed.add(rollout.id)
                 turns[turn.role] += 1
                 turns["tool errors"] += turn.role == "tool" and turn.is_error
                 turns["tokens"] += len(turn.token_ids)
@@ -28,6 +30,7 @@ def measure_step(path: Path, step: int, tasks: Mapping[str, Task], newest: int) 
     return {
         **_rewards(rollouts),
         **_solved(rollouts, tasks),
+        **_passive(rollouts, tasks, changed),
         **_staleness(groups, newest),
         **{f"stop/{reason}": float(n) for reason, n in _stops(rollouts).items()},
         "turns": turns["assistant"] / count,
@@ -62,6 +65,16 @@ def _solved(rollouts: list[TrajectoryRecord], tasks: Mapping[str, Task]) -> dict
         if solved:
             values[f"solved_{name}"] = statistics.fmean(solved)
     return values
+
+
+def _passive(
+    rollouts: list[TrajectoryRecord], tasks: Mapping[str, Task], changed: Set[int]
+) -> dict[str, float]:
+    """Share of the rollouts in which an action is needed and nothing was changed. In a step without
+    any change it cannot be told from a world that keeps no state.
+    """
+    acted = [each.id in changed for each in rollouts if tasks[each.task_id].needs_action]
+    return {"passive": 1 - statistics.fmean(acted)} if acted and changed else {}
 
 
 def _staleness(groups: Iterable[GroupRecord], newest: int) -> dict[str, float]:

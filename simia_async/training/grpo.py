@@ -34,6 +34,7 @@ from simia_async.training.placement import (
     choose_placement,
     repeat_exactly,
 )
+from simia_async.training.schedules import rate_share
 from simia_async.training.sft_results import manifest_of
 from simia_async.training.step_batches import Minibatch, StepBatch, lay_out
 from simia_async.training.trainable import load_trainable
@@ -63,7 +64,12 @@ class GrpoTrainer:
         self._place = choose_placement(config.device, config.dtype)
         repeat_exactly(self._place)
         model = load_trainable(config, model_dir, self._place, adapter)
-        self._policy = AdaptedModel(model, learning_rate=config.learning_rate, betas=_BETAS)
+        self._policy = AdaptedModel(
+            model,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            betas=_BETAS,
+        )
         # A fresh adapter changes nothing, so that with one the reference is the base.
         self._reference = self._policy.weights() if config.kl_coefficient else {}
         self._base_sha256 = base_fingerprint(model_dir)
@@ -81,13 +87,18 @@ class GrpoTrainer:
         """
         started = time.monotonic()
         self._forget_earlier()
+        config = self._config
+        rate = config.learning_rate * rate_share(
+            config.schedule, step, config.steps, config.warm_up
+        )
+        self._policy.set_rate(rate)
         read = read_groups(data, step, self._rules(version))
         measures = StepMeasures()
         minibatches = lay_out(read.rollouts, self._config, step, self._policy.device)
         for minibatch in self._with_fixed_logprobs(minibatches):
             with keep_offending(self._out, step, [batch.rollouts for batch in minibatch]):
                 self._learn(minibatch, measures)
-        values = read.counts | measures.values(read.rollouts)
+        values = read.counts | measures.values(read.rollouts) | {"learning_rate": rate}
         origin = Origin(self._base_sha256, data_fingerprint(read.rollouts), {})
         self._manifest = manifest_of(self._config, [data], origin, self._place) | {
             "config": self._own_settings(),
