@@ -1,10 +1,12 @@
 """Success shares with intervals, tasks that need an action and tasks that do not apart."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from simia_async.evaluation.pass_k import PassK, passes
+from simia_async.evaluation.trials import TaskTrials
 from simia_async.rollouts.conversation import Outcome
 
 _Z = 1.96
@@ -39,11 +41,16 @@ class PolicyScore(msgspec.Struct, frozen=True):
     temperature: float
     """At which it was sampled; 0 is greedy."""
     needs_action: Share
-    """Tasks in which doing nothing is wrong."""
+    """Tasks in which doing nothing is wrong; with several trials a task, trials of those."""
     no_action: Share
     """Tasks in which doing nothing to the state is right."""
     unfinished: int
     """Conversations that an error ended; they count as not solved."""
+    trials: int = 1
+    """How often each task was played. `Share.interval` takes conversations for independent, so
+    with several trials only the intervals of `passes` hold."""
+    passes: list[PassK] = []
+    """pass^1, pass^2, …; of an evaluation, not inside training."""
 
     @property
     def sampled(self) -> str:
@@ -64,3 +71,19 @@ def score(name: str, temperature: float, outcomes: Iterable[Outcome]) -> PolicyS
         shares.append(Share(sum(solved), len(solved)))
     unfinished = sum(outcome.reward is None for outcome in outcomes)
     return PolicyScore(name, temperature, shares[0], shares[1], unfinished)
+
+
+def score_trials(
+    name: str, temperature: float, tasks: Sequence[TaskTrials], most: int
+) -> PolicyScore:
+    """Count trials, and pass^1 to pass^`most`. Every task must have been tried equally often."""
+    shares = []
+    for wanted in (True, False):
+        those = [task for task in tasks if task.needs_action == wanted]
+        hits, total = sum(t.hits for t in those), sum(len(t.solved) for t in those)
+        shares.append(Share(hits, total))
+    unfinished = sum(task.unfinished for task in tasks)
+    trials = len(tasks[0].solved) if tasks else 0
+    return PolicyScore(
+        name, temperature, shares[0], shares[1], unfinished, trials, passes(tasks, most)
+    )

@@ -8,7 +8,7 @@ from simia_store import MetricRecord
 from simia_async.environments import Task
 from simia_async.evaluation.shares import PolicyScore, score
 from simia_async.models import policy_name
-from simia_async.runs.evaluate import play_all, store_score
+from simia_async.runs.held_out import play_all, store_score
 from simia_async.runs.stage import Stage
 
 SOLVED = "eval/solved"

@@ -5,21 +5,17 @@ markup, in the front matter or below it.
 """
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable
 from importlib.metadata import version
 
-from simia_store import Reader, printable, usage_by_role
-from yarl import URL
+from simia_store import Reader, usage_by_role
 
 from simia_async.config import SCRIPTED
 from simia_async.synthesis.export_format import Exported, ExportFormat
 from simia_async.synthesis.funnel import Funnel, funnel_of
-
-_LONGEST_TEXT = 200
-_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~!$&@]|:(?=//))")
+from simia_async.synthesis.markdown import address, day, escaped, plain, table
 
 
 def dataset_card(reader: Reader, exported: Exported) -> str:
@@ -27,18 +23,18 @@ def dataset_card(reader: Reader, exported: Exported) -> str:
     environment = reader.environment()
     sections = [
         _front_matter(environment.name, exported.format),
-        f"# {_text(environment.name)}: simulated trajectories of a tool-using agent",
+        f"# {escaped(environment.name)}: simulated trajectories of a tool-using agent",
         _opening(exported, by_policy=_has_policy(reader)),
         "## Where it comes from",
-        _table(("what", "value"), _provenance(reader, environment.name, len(environment.tools))),
+        table(("what", "value"), _provenance(reader, environment.name, len(environment.tools))),
         "## What was kept, and what was not",
-        _table(("step", "conversations"), _funnel(reader, exported)),
+        table(("step", "conversations"), _funnel(reader, exported)),
         "## Who wrote it",
-        _table(("role", "model", "endpoint", "calls"), _models(reader)),
+        table(("role", "model", "endpoint", "calls"), _models(reader)),
         "The words that each role was asked with are kept in the run; by SHA-256:",
-        _table(("role", "prompt"), ((p.role, p.sha256) for p in reader.prompts())),
+        table(("role", "prompt"), ((p.role, p.sha256) for p in reader.prompts())),
         "## What it cost",
-        _table(("role", "tokens in", "tokens out", "US dollars"), _costs(reader)),
+        table(("role", "tokens in", "tokens out", "US dollars"), _costs(reader)),
         "## Limits",
         _limits(reader, exported),
     ]
@@ -47,7 +43,7 @@ def dataset_card(reader: Reader, exported: Exported) -> str:
 
 def _front_matter(environment: str, format: ExportFormat) -> str:  # noqa: A002
     # A JSON string is a YAML string, once it holds no control characters.
-    name = json.dumps(_plain(environment), ensure_ascii=False)
+    name = json.dumps(plain(environment), ensure_ascii=False)
     return (
         f"---\npretty_name: {name}\n"
         "# license: yours to choose; name it here before you publish\n"
@@ -78,13 +74,13 @@ def _provenance(reader: Reader, environment: str, tools: int) -> Iterable[tuple[
     yield "environment", f"{environment} ({tools} tools)"
     if run := reader.run():
         yield "run", run.id
-        yield "run began", _day(run.started_at)
-        yield "run ended", _day(run.finished_at) if run.finished_at else f"not yet: {run.status}"
+        yield "run began", day(run.started_at)
+        yield "run ended", day(run.finished_at) if run.finished_at else f"not yet: {run.status}"
     written_by = {session.version for session in reader.sessions()}
     if written_by:
         yield "simulated with", "simia-async " + ", ".join(sorted(written_by))
     yield "exported with", f"simia-async {version('simia-async')}"
-    yield "exported on", _day(time.time())
+    yield "exported on", day(time.time())
 
 
 def _funnel(reader: Reader, exported: Exported) -> Iterable[tuple[str, object]]:
@@ -122,7 +118,7 @@ def _seeds(funnel: Funnel) -> Iterable[tuple[str, object]]:
 def _models(reader: Reader) -> Iterable[tuple[object, ...]]:
     calls: Counter[tuple[str, str, str]] = Counter()
     for usage in reader.usage():
-        calls[usage.role, usage.model, _address(usage.endpoint)] += usage.calls
+        calls[usage.role, usage.model, address(usage.endpoint)] += usage.calls
     return ((*asked, count) for asked, count in sorted(calls.items()))
 
 
@@ -165,32 +161,3 @@ def _limits_of_format(exported: Exported) -> Iterable[str]:
             f"{exported.end_with_observation:,} conversations end with an observation, after a "
             "tool that ends them. LLaMA-Factory skips those."
         )
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    lines = [head, ("---",) * len(head)]
-    shown = [tuple(_text(str(cell)) for cell in row) for row in rows]
-    if not shown:
-        return "None."
-    return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *shown])
-
-
-def _text(text: str) -> str:
-    """Text of which nothing is Markdown or HTML."""
-    return _MARKUP.sub(r"\\\1", _plain(text))
-
-
-def _plain(text: str) -> str:
-    """One line without control characters, not too long."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
-
-
-def _address(endpoint: str) -> str:
-    """An endpoint's address without anything that could let somebody in."""
-    url = URL(endpoint)
-    return str(url.with_user(None).with_query(None).with_fragment(None)) if url.host else endpoint
-
-
-def _day(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -13,7 +13,7 @@ from simia_async.errors import UsageError
 from simia_async.formats import Conversation, hermes, llama3, openai, sharegpt
 from simia_async.formats.parquet import write_parquet
 from simia_async.formats.refusals import NotWritable
-from simia_async.messages import Message
+from simia_async.messages import Message, messages_for_policy
 from simia_async.synthesis.card_signature import signed, signed_format
 from simia_async.synthesis.dataset_card import dataset_card
 from simia_async.synthesis.dataset_info import dataset_info
@@ -148,8 +148,7 @@ def _kept(reader: Reader) -> Iterator[tuple[TrajectoryRecord, Conversation]]:
     prefix = f"{run.id}:" if run else ""
     system = [Message("system", environment.policy)] if environment.policy else []
     for trajectory in reader.trajectories(status=TrajectoryStatus.KEPT):
-        turns = reader.turns(trajectory.id)
-        messages = [*system, *(msgspec.convert(turn.message, Message) for turn in turns)]
+        messages = [*system, *messages_for_policy(reader.turns(trajectory.id))]
         name = f"{prefix}{trajectory.id}"
         yield trajectory, Conversation(messages, environment.tools, name, trajectory.reward)
 
