@@ -2,7 +2,10 @@
 
 What its evaluator does by running code, a judge is asked for here, as criteria: every gold action
 with its exact arguments, every assertion about the world, what is to be communicated, its
-assertions in words, and that nothing else was changed. A task begins in the environment's initial
+assertions in words, and that nothing else was changed. The final state that it compares is known
+only to whoever can run its tools. What code can tell without is an exact check: that each gold
+change was called for with exactly these arguments, no tool for changes that no gold action uses was
+called, and what is to be communicated was said. A task begins in the environment's initial
 state, plus what `initial_state.initialization_data` holds for the agent's side. Its
 `initialization_actions`, which only τ²-bench could run, stand in the state under that name, where
 the simulator of the tools reads them.
@@ -16,14 +19,10 @@ from typing import Any
 
 import msgspec
 
+from simia_async.environments.environment import Environment
 from simia_async.environments.files import Report, read_json
-from simia_async.environments.task import Criterion, Scenario, Task
-
-_LOOK_UPS = tuple("get_ find_ list_ search_ check_ can_ calculate think run_speed_test".split())
-"""How tools that only look are called. The file does not tell which do, so an action of any other
-name counts as a change; handing over to a human is wanted, but changes nothing.
-"""
-_HAND_OVER = "transfer_to_"
+from simia_async.environments.task import CallPattern, Check, Criterion, Scenario, Split, Task
+from simia_async.environments.tau2_effects import LOOK_UPS, only_looks
 
 
 class _Structured(msgspec.Struct):
@@ -59,6 +58,7 @@ class _Criteria(msgspec.Struct):
     env_assertions: list[_Assertion] | None = None
     communicate_info: list[str] | None = None
     nl_assertions: list[str] | None = None
+    reward_basis: list[str] | None = None
 
 
 class _Data(msgspec.Struct):
@@ -78,7 +78,9 @@ class _Tau2Task(msgspec.Struct):
     evaluation_criteria: _Criteria | None = None
 
 
-def read_tau2_tasks(path: Path, environment: str, report: Report) -> Iterator[tuple[str, Task]]:
+def read_tau2_tasks(
+    path: Path, environment: Environment, report: Report
+) -> Iterator[tuple[str, Task]]:
     """Each task, with its place in the file. What is none is reported."""
     problems: list[str] = []
     value = read_json(path, "τ²-bench's JSON list of tasks", problems.append)
@@ -89,21 +91,24 @@ def read_tau2_tasks(path: Path, environment: str, report: Report) -> Iterator[tu
         return
     for index, raw in enumerate(value):
         try:
-            yield f"task {index}", _task(msgspec.convert(raw, _Tau2Task), environment)
+            yield f"task {index}", tau2_task(raw, environment)
         except msgspec.ValidationError as error:
             report(f"{path}: task {index}: {error}")
 
 
-def _task(task: _Tau2Task, environment: str) -> Task:
+def tau2_task(raw: Any, environment: Environment, split: Split = "heldout") -> Task:
+    """One of τ²-bench's tasks as one of ours. Raises `msgspec.ValidationError`."""
+    task = msgspec.convert(raw, _Tau2Task)
     criteria = task.evaluation_criteria or _Criteria()
     return Task(
         id=task.id,
-        environment=environment,
-        split="heldout",
+        environment=environment.name,
+        split=split,
         scenario=Scenario(_instructions(task.user_scenario)),
         initial_state=_initial_state(task.initial_state or _InitialState()),
         needs_action=any(map(_changes, criteria.actions or ())),
         goal=_goal(task.description, criteria),
+        check=_check(criteria, environment),
         rubric=tuple(_rubric(criteria)),
     )
 
@@ -131,11 +136,30 @@ def _initial_state(begin: _InitialState) -> dict[str, Any]:
 
 
 def _is_look_up(action: _Action) -> bool:
-    return action.name.startswith(_LOOK_UPS)
+    return action.name.startswith(LOOK_UPS)
 
 
 def _changes(action: _Action) -> bool:
-    return not _is_look_up(action) and not action.name.startswith(_HAND_OVER)
+    return not only_looks(action.name)
+
+
+def _check(criteria: _Criteria, environment: Environment) -> Check | None:
+    """What code can tell; None where what counts is the user's device, or nothing is told."""
+    actions = criteria.actions
+    if actions is None or criteria.env_assertions:
+        return None
+    wanted = [action for action in actions if _changes(action)]
+    if any(action.requestor == "user" for action in wanted):
+        return None
+    used = {action.name for action in wanted}
+    others = [n for n in environment.validators if not only_looks(n) and n not in used]
+    basis = criteria.reward_basis
+    told = criteria.communicate_info or () if basis is None or "COMMUNICATE" in basis else ()
+    return Check(
+        must_say=tuple((each,) for each in told),
+        required_calls=tuple(CallPattern(action.name, action.arguments) for action in wanted),
+        forbidden_calls=tuple(map(CallPattern, others)),
+    )
 
 
 def _goal(description: _Description | None, criteria: _Criteria) -> str:

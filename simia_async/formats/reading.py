@@ -1,7 +1,8 @@
 """Conversations of any file: its format is told from its suffix and from the keys of its objects.
 
 Read are JSON lines, one JSON array, and Parquet, of objects as OpenAI, tau-bench, ShareGPT, Hermes
-and Llama 3 have them. `messages` may be JSON text, as tables often hold them.
+and Llama 3 have them, and the result files of τ²-bench. `messages` may be JSON text, as tables
+often hold them.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from simia_async.errors import UsageError
-from simia_async.formats import hermes, llama3, openai, parquet, sharegpt, tau_bench
+from simia_async.formats import hermes, llama3, openai, parquet, sharegpt, tau2, tau_bench
 from simia_async.formats.conversation import Conversation
 from simia_async.formats.json_text import decode
 from simia_async.formats.refusals import NotReadable
@@ -33,14 +34,25 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
 
     Reads on as it is asked for more. Raises `UsageError` that names file, line and field.
     """
+    for conversation, _ in read_with_lines(path):
+        yield conversation
+
+
+def read_with_lines(path: Path) -> Iterator[tuple[Conversation, dict[str, Any]]]:
+    """The same, each with the object that it was read from, which may tell more."""
+    if path.suffix == ".json" and tau2.is_results(path):
+        for conversation in tau2.conversations_of(tau2.read_results(path)):
+            yield conversation, {}
+        return
     count = 0
     for place, number, data in _objects(path):
         try:
-            conversation = _read(data)
+            line = data if isinstance(data, dict) else decode(data, dict[str, Any])
+            conversation = _read(line)
         except NotReadable as error:
             raise UsageError(f"{path}: {place} {number}: {error}") from error
         count += 1
-        yield _named(conversation, f"{path.stem}:{number}")
+        yield _named(conversation, f"{path.stem}:{number}"), line
     if not count:
         raise UsageError(f"{path}: holds no conversation")
 
@@ -79,8 +91,7 @@ def _items(path: Path, array: bytes) -> Iterator[tuple[str, int, bytes]]:
         yield "item", number, bytes(item)
 
 
-def _read(data: bytes | dict[str, Any]) -> Conversation:
-    line = data if isinstance(data, dict) else decode(data, dict[str, Any])
+def _read(line: dict[str, Any]) -> Conversation:
     if isinstance(messages := line.get("messages"), str):
         line = line | {"messages": decode(messages, list[Any], "`messages`")}
     conversation = _reader_of(line)(line)
