@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
-from simia_store import Reader
+from simia_store import MetricRecord, Reader, open_store
 
 pytest.importorskip("torch")
 
 import simia_async
 from simia_async.runs.collapse import CollapseGuard
+from simia_async.runs.rl_alarms import Alarms
 from simia_async.runs.rl_evaluation import HeldOut
 from tests.rl_runs import (
     RlProcess,
@@ -103,6 +104,23 @@ def test_a_policy_that_refuses_is_told() -> None:
     guard = CollapseGuard()
     told = [guard.warning({"passive": 0.1 if step < 4 else 0.35}) for step in range(8)]
     assert "learns to refuse" in str(told[-1])
+
+
+async def test_a_collapse_is_told_also_over_sessions(tmp_path: Path) -> None:
+    told: list[str] = []
+    async with open_store(tmp_path / "r.db") as store:
+        for step in range(1, 8):
+            entropy = 1.0 if step < 5 else 0.01
+            await store.append(
+                MetricRecord(step, "rollout/rollouts", 4),
+                MetricRecord(step, "train/entropy", entropy),
+            )
+        first = Alarms(store, told.append)
+        assert await first.look(8, {"entropy": 0.01}) is None
+        alarms = Alarms(store, told.append)
+        await alarms.recall()
+        assert "says the same" in str(await alarms.look(8, {"entropy": 0.01}))
+    assert [each.partition(":")[0] for each in told] == ["step 8"]
 
 
 def test_a_policy_that_learns_is_no_collapse() -> None:

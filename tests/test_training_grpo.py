@@ -86,10 +86,13 @@ async def by_child(
 
 
 async def test_a_run_goes_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
-    """With all that a step depends on: the policy it began with, its own probabilities, AdamW."""
+    """With all that a step depends on: the policy it began with, its own probabilities, AdamW,
+    the rate of the step.
+    """
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     (start,) = trained_adapters(tmp_path, 1, steps=2)
     config = replace(SMALL, adapter=str(start), kl_coefficient=0.2, importance_cap=1.5)
+    config = replace(config, steps=3, schedule="cosine", warm_up=0.5, weight_decay=0.1)
     measured = take(GrpoTrainer(config, whole), data, range(1, 4))
     assert optimizers(whole) == ["v00002", "v00003"]
 

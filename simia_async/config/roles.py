@@ -98,6 +98,13 @@ class JudgeEndpoint(RoleEndpoint, frozen=True, kw_only=True):
     own_flags: ClassVar[Mapping[str, str]] = {"base_url": "--judge-url"}
 
 
+class AuditEndpoint(RoleEndpoint, frozen=True, kw_only=True):
+    """Of the hidden judge, whose rewards are compared and never learnt from."""
+
+    flag_prefix: ClassVar[str] = "audit-judge"
+    own_flags: ClassVar[Mapping[str, str]] = {"base_url": "--audit-judge-url"}
+
+
 class PolicyEndpoint(Settings, frozen=True, kw_only=True):
     """The policy, where it is not the embedded engine's."""
 

@@ -18,6 +18,7 @@ from simia_async.config.common import (
 from simia_async.config.conversations import PlayConfig
 from simia_async.config.fields import BadSetting, Settings
 from simia_async.config.limits import StoreConfig
+from simia_async.config.roles import AuditEndpoint
 
 
 class SftConfig(Settings, frozen=True, kw_only=True):
@@ -110,6 +111,51 @@ class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
         bool,
         Meta(description="End the run when the policy collapses, instead of only saying so."),
     ] = False
+    max_env_luck: (
+        Annotated[
+            float,
+            Meta(
+                description="Most that the world's luck may be of a task's reward variance; tasks "
+                "above it are left out. Measured by replays before the first step.",
+                gt=0,
+                lt=1,
+                extra={"unset": "nothing is measured"},
+            ),
+        ]
+        | None
+    ) = None
+    luck_tasks: Annotated[
+        int, Meta(description="Tasks that luck is measured on, at most.", ge=1)
+    ] = 32
+    luck_replays: Annotated[
+        int, Meta(description="How often each rollout is replayed to measure luck.", ge=2)
+    ] = 4
+    audit_share: Annotated[
+        float,
+        Meta(
+            description="Share of the rollouts that a hidden judge judges too; never learnt from.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    audit_rubric: (
+        Annotated[
+            str,
+            Meta(
+                description="TOML file of the hidden judge's criteria.",
+                extra={"unset": "those of the judge"},
+            ),
+        ]
+        | None
+    ) = None
+    rubric_dropout: Annotated[
+        float,
+        Meta(
+            description="Chance that a group is judged without a criterion; never without all.",
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
     deterministic: Annotated[
         bool,
         Meta(description="One conversation after the other, so that the run can be repeated."),
@@ -180,17 +226,27 @@ class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
         int, Meta(description="Optimizer steps of a GRPO step, a share of the rollouts each.", ge=1)
     ] = 2
     learning_rate: Annotated[
-        float, Meta(description="Learning rate.", ge=0, extra={"flag": "--lr"})
+        float, Meta(description="Peak learning rate.", ge=0, extra={"flag": "--lr"})
     ] = 1e-3
+    schedule: Annotated[
+        Literal["linear", "cosine", "constant"],
+        Meta(description="How the learning rate falls; all but constant end at a tenth."),
+    ] = "constant"
+    warm_up: Annotated[
+        float, Meta(description="Share of the steps in which the learning rate rises.", ge=0, le=1)
+    ] = 0.0
+    weight_decay: Annotated[float, Meta(description="AdamW's weight decay.", ge=0)] = 0.0
     tokens_per_batch: TokensPerBatch = 6000
     packing: Packing = True
     lora_rank: LoraRank = 16
     device: Device = "auto"
     dtype: Dtype = "auto"
     gradient_checkpointing: GradientCheckpointing = False
+    audit_endpoint: AuditEndpoint = AuditEndpoint()
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_audit()
         if self.policy.temperature == 0:
             raise BadSetting(
                 "--policy-temperature",
@@ -201,3 +257,15 @@ class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
             raise BadSetting(
                 "overlong_buffer", "also needs --context (`context`): the limit that it is before"
             )
+
+    def _check_audit(self) -> None:
+        named = self.audit_endpoint != AuditEndpoint() or self.audit_rubric is not None
+        if self.audit_share and not named:
+            raise BadSetting(
+                "audit_share",
+                "also needs --audit-judge-model or --audit-rubric: a hidden judge that differs "
+                "from the one that is learnt from",
+            )
+        if named and not self.audit_share:
+            given = "audit_rubric" if self.audit_rubric is not None else "audit_endpoint"
+            raise BadSetting(given, "also needs --audit-share: how many rollouts it judges")

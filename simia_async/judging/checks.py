@@ -8,6 +8,8 @@ from simia_async.environments import CallPattern, Check
 from simia_async.judging.case import Case, MadeCall
 from simia_async.messages import Message, visible_text
 
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
 
 def check_case(case: Case) -> dict[str, bool] | None:
     """The check of a case by criterion; None where its task has none, or one that needs a state
@@ -79,8 +81,11 @@ def _said(must_say: Iterable[Sequence[str]], messages: Iterable[Message]) -> boo
 
 
 def _mentions(reply: str, word: str) -> bool:
-    """Whether the word stands in the reply, and not within another word or number."""
-    return re.search(rf"(?<!\w){re.escape(word.lower())}(?!\w)", reply) is not None
+    """Whether the word stands in the reply, and not within another word or number. A number may be
+    written with commas between its thousands.
+    """
+    pattern = re.compile(rf"(?<!\w){re.escape(word.lower())}(?!\w)")
+    return any(map(pattern.search, (reply, _THOUSANDS.sub("", reply))))
 
 
 def _is_among(pattern: CallPattern, calls: Iterable[MadeCall]) -> bool:

@@ -1,6 +1,7 @@
 """The judge of conversations: code where code can tell, an LLM for the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -27,6 +28,13 @@ class Judge:
         """`client` may be None where `rubric.asks_llm` is false."""
         self.rubric = rubric
         self._asker = Asker(client, environment) if client else None
+        self._dropped: frozenset[str] = frozenset()
+
+    def without(self, criteria: Collection[str]) -> "Judge":
+        """The same judge, which does not look at the criteria of these names."""
+        judge = copy(self)
+        judge._dropped = frozenset(criteria)
+        return judge
 
     async def judge(
         self, case: Case, ledger: list[CallRecord], trajectory_id: int | None
@@ -39,10 +47,13 @@ class Judge:
         solved = None if checks is None else all(checks.values())
         if checks is not None and self.rubric.is_settled_by(checks):
             return Verdict(float(all(checks.values())), _in_words(checks), solved, _told(checks))
-        criteria = self.rubric.criteria_of(case.task)
+        all_criteria = self.rubric.criteria_of(case.task)
+        criteria = [each for each in all_criteria if each.name not in self._dropped]
         votes = await self._votes(case, criteria, ledger, trajectory_id)
         judged = tally(votes, criteria)
         detail = {"criteria": judged.criteria, **_told(checks)}
+        if len(criteria) < len(all_criteria):
+            detail["dropped"] = [c.name for c in all_criteria if c.name in self._dropped]
         if self.rubric.votes > 1:
             detail["votes"] = [msgspec.structs.asdict(vote) for vote in votes]
             detail["agreement"] = judged.agreement

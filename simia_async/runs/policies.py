@@ -18,7 +18,7 @@ from simia_async.rendering.call_styles import HERMES, LLAMA3, CallStyle
 from simia_async.rendering.renderer import Renderer
 from simia_async.rollouts.chat_voice import ChatPolicy
 from simia_async.rollouts.token_voice import TokenPolicy
-from simia_async.rollouts.voices import Sampling
+from simia_async.rollouts.voices import Policy, Sampling
 from simia_async.runs.simulators import connect_checked, connect_embedded
 from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 
@@ -27,7 +27,7 @@ _TINY = MappingProxyType({"temperature": 1.0, "max_tokens": 110, "context": 1024
 
 _STYLES: dict[str, CallStyle | None] = {"native": None, "hermes": HERMES, "llama3": LLAMA3}
 
-_AtTemperature = Callable[[int, float | None], ChatPolicy | TokenPolicy]
+_AtTemperature = Callable[[int, float | None], Policy]
 
 
 class PolicyHost:
@@ -43,7 +43,7 @@ class PolicyHost:
         """Those of the adapters that it holds."""
         return list(self._loaded)
 
-    def at(self, version: int, temperature: float | None = None) -> ChatPolicy | TokenPolicy:
+    def at(self, version: int, temperature: float | None = None) -> Policy:
         """One version, sampled as the run's settings say; a `temperature` goes before theirs."""
         return self._make(version, temperature)
 

@@ -12,7 +12,9 @@ from simia_async.config import GrpoConfig
 from simia_async.environments import Task
 from simia_async.errors import BudgetSpent, ChildFailed, UsageError
 from simia_async.models import check_adapter
-from simia_async.runs.evaluate import read_held_out
+from simia_async.runs.audit import audit_role, audit_rubric, open_audit
+from simia_async.runs.held_out import read_held_out
+from simia_async.runs.luck_gate import LuckGate, measure_luck, spent_on_luck, stored_gate
 from simia_async.runs.plot import Plot, read_plot
 from simia_async.runs.rl_loop import OnStep, RlLoop, RlProgress, RlStep
 from simia_async.runs.rollout_recall import Recalled, recall
@@ -48,6 +50,7 @@ class _RlRun(GrpoConfig, frozen=True, kw_only=True):
     """What the record keeps of an RL run's settings."""
 
     adapters: str = ""
+    luck: LuckGate | None = None
 
 
 class _Earlier(msgspec.Struct, frozen=True):
@@ -56,6 +59,11 @@ class _Earlier(msgspec.Struct, frozen=True):
     adapters: list[AdapterRecord]
     """Those that were published, the one it began with first."""
     recalled: Recalled
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything was played or published."""
+        return bool(self.adapters or self.recalled.plans or self.recalled.done)
 
     @property
     def steps(self) -> int:
@@ -90,16 +98,21 @@ async def run_rl(
         )
     if config.deterministic:
         config = msgspec.structs.replace(config, concurrency=1, max_staleness=0)
-    plot = await anyio.to_thread.run_sync(_read_plot, config)
+    gate = await anyio.to_thread.run_sync(stored_gate, path)
+    plot = await anyio.to_thread.run_sync(_read_plot, config, gate)
     held_out: list[Task] = []
     if config.eval_every:
         held_out = (await anyio.to_thread.run_sync(read_held_out, config, config.eval_tasks)).tasks
+    hidden = await anyio.to_thread.run_sync(audit_rubric, config, plot)
     begun_with = check_adapter(Path(config.adapter)) if config.adapter else None
     earlier = await anyio.to_thread.run_sync(_recall, config, path, plot)
-    if not earlier.adapters and not earlier.recalled.plans:
+    if not earlier.has_begun:
         check_unpublished(adapters)
+    if config.max_env_luck is not None and not earlier.has_begun and gate is None:
+        gate = await measure_luck(config, config.max_env_luck, path, plot.tasks, report)
+        plot = await anyio.to_thread.run_sync(_read_plot, config, gate)
     held = _held_versions(earlier, begun_with)
-    settings = _RlRun(**msgspec.structs.asdict(config), adapters=str(adapters))
+    settings = _RlRun(**msgspec.structs.asdict(config), adapters=str(adapters), luck=gate)
     units = config.steps * config.groups
     async with (
         open_stage(
@@ -112,13 +125,19 @@ async def run_rl(
             units=units,
             report=report,
             may_continue=True,
+            more_roles=audit_role(config, hidden),
         ) as stage,
         ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
     ):
+        if gate is not None:
+            stage.spending.charge_earlier(await anyio.to_thread.run_sync(spent_on_luck, path))
+            if not earlier.has_begun:
+                await stage.store.append(*gate.metrics())
         await stage.take_up(plot, earlier.recalled, config.group_size, report)
         if begun_with and not earlier.adapters:
             await stage.store.append(AdapterRecord(1, str(begun_with), None, 0))
-        loop = RlLoop(config, plot, held_out, stage, trainer, report, on_progress, on_step)
+        audit = await open_audit(config, plot, hidden, stage, report) if hidden else None
+        loop = RlLoop(config, plot, held_out, stage, trainer, audit, report, on_progress, on_step)
         try:
             await loop.run(earlier.recalled, earlier.adapters, max(held, default=0))
         except ChildFailed as error:
@@ -146,10 +165,18 @@ def stored_adapters(path: Path) -> Path:
     return Path(run.config["adapters"])
 
 
-def _read_plot(config: GrpoConfig) -> Plot:
+def _read_plot(config: GrpoConfig, gate: LuckGate | None) -> Plot:
+    """What is played, without the tasks that a gate leaves out; others come in their place."""
+    left_out = gate.left_out if gate else {}
     wanted = config.steps * config.groups
-    plot = read_plot(config, -(-wanted // _SHUFFLED) * _SHUFFLED, "train")
-    return msgspec.structs.replace(plot, tasks=_mixed(plot.tasks, config.seed)[:wanted])
+    stretches = -(-wanted // _SHUFFLED)
+    while True:
+        plot = read_plot(config, stretches * _SHUFFLED, "train")
+        mixed = _mixed(plot.tasks, config.seed)
+        tasks = [task for task in mixed if task.id not in left_out]
+        if len(tasks) >= wanted:
+            return msgspec.structs.replace(plot, tasks=tasks[:wanted])
+        stretches += 1
 
 
 def _mixed(tasks: list[Task], seed: int) -> list[Task]:

@@ -17,12 +17,14 @@ from simia_store import AdapterRecord, MetricRecord, Reader
 
 from simia_async.config import GrpoConfig
 from simia_async.environments import Task
-from simia_async.errors import ChildFailed, EndpointError
-from simia_async.rollouts.conversation import Outcome
+from simia_async.errors import ChildFailed, EndpointError, single_error
+from simia_async.judging import dropped_criteria
+from simia_async.rollouts.conversation import Outcome, Setting
 from simia_async.rollouts.groups import GroupPlan, run_group
 from simia_async.rollouts.scheduler import Group
-from simia_async.runs.collapse import CollapseGuard
+from simia_async.runs.audit import Audit
 from simia_async.runs.plot import Plot
+from simia_async.runs.rl_alarms import Alarms
 from simia_async.runs.rl_evaluation import SOLVED, HeldOut, evaluate_version
 from simia_async.runs.rl_measures import measure_step
 from simia_async.runs.rollout_recall import Recalled
@@ -78,6 +80,7 @@ class RlLoop:
         held_out: Sequence[Task],
         stage: Stage,
         trainer: ChildProcess,
+        audit: Audit | None,
         report: Report,
         on_progress: Callable[[RlProgress], None],
         on_step: OnStep,
@@ -94,7 +97,7 @@ class RlLoop:
         self._held_out = held_out
         self._stage = stage
         self._trainer = trainer
-        self._report = report
+        self._audit = audit
         self._on_progress = on_progress
         self._on_step = on_step
         self._tasks = {task.id: task for task in plot.tasks}
@@ -114,7 +117,7 @@ class RlLoop:
         self._played_out = False
         """Whether no further group begins."""
         self._changed = anyio.Event()
-        self._guard = CollapseGuard()
+        self._alarms = Alarms(stage.store, report)
         self._resume_from: str | None = None
         self._solved: dict[int, float] = {}
         """Share of the held-out tasks that were solved after a step."""
@@ -136,6 +139,7 @@ class RlLoop:
             self._resume_from = self.published[-1].path
         self._plan(recalled)
         await self._catch_up()
+        await self._alarms.recall()
         async with anyio.create_task_group() as both:
             both.start_soon(self._play)
             await self._train_all()
@@ -181,7 +185,7 @@ class RlLoop:
         try:
             await run_group(
                 plan,
-                self._stage.setting(version, self._temperature),
+                self._setting(plan, version),
                 self._count,
                 slot=self._stage.scheduler.slot,
                 placed=placed,
@@ -191,6 +195,14 @@ class RlLoop:
         self._missing[plan.step] -= 1
         self._tell()
         await self._let_go()
+
+    def _setting(self, plan: GroupPlan, version: int) -> Setting:
+        setting, config = self._stage.setting(version, self._temperature), self._config
+        if not config.rubric_dropout:
+            return setting
+        criteria = self._plot.rubric.criteria_of(plan.task)
+        dropped = dropped_criteria(criteria, config.rubric_dropout, config.seed, plan.id)
+        return msgspec.structs.replace(setting, judge=setting.judge.without(dropped))
 
     def _count(self, outcome: Outcome) -> None:
         self._stage.watch(outcome)
@@ -234,11 +246,17 @@ class RlLoop:
                 "`simia report` says why"
             )
         values |= {"waited_seconds": waited_s}
-        adapter, trained = await self._train(step, version)
+        audited: dict[str, float] = {}
+        with single_error():
+            async with anyio.create_task_group() as beside:
+                if self._audit is not None:
+                    beside.start_soon(self._audit.measure, step, self._tasks, audited)
+                adapter, trained = await self._train(step, version)
         # All of a step or nothing: what is not written down is taken again.
         await store.append(
             *(MetricRecord(step, f"rollout/{name}", value) for name, value in values.items()),
             *(MetricRecord(step, f"train/{name}", value) for name, value in trained.items()),
+            *(MetricRecord(step, name, value) for name, value in audited.items()),
             adapter,
         )
         self.published.append(adapter)
@@ -252,16 +270,15 @@ class RlLoop:
                 step,
                 version,
                 values.get("reward_mean"),
-                {**values, **trained},
+                {**values, **trained, **audited},
                 Path(adapter.path),
                 held_out,
             )
         )
         await self._on_step(self.steps[-1])
-        if warning := self._guard.warning(self.steps[-1].values):
-            self._report(f"step {step}: {warning}")
-            if self._config.stop_on_collapse:
-                self.collapsed = warning
+        warning = await self._alarms.look(step, self.steps[-1].values)
+        if self._config.stop_on_collapse:
+            self.collapsed = warning
 
     async def _train(self, step: int, version: int) -> tuple[AdapterRecord, dict[str, float]]:
         """Have the trainer take one step on what the store holds."""

@@ -79,6 +79,12 @@ def earlier_spending(
     )
 
 
+def already_spent(path: Path) -> Earlier:
+    """What the run at `path` has spent, for another run that counts it as its own."""
+    earlier = earlier_spending(path)
+    return Earlier(spent=earlier.spent, priced=earlier.priced)
+
+
 def _amount(call: CallRecord) -> Amount:
     return Amount(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
 

@@ -1,40 +1,23 @@
 """RL while everything around it fails now and then, and every tenth judgement."""
 
 import statistics
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import pytest
-from simia_store import Reader
 
 import simia_async
-from simia_async.builtin.server.protocol import ChatRequest
-from simia_async.testing import Faults, ScriptedServer
+from simia_async.testing import ScriptedServer
+from tests.rl_faults import FAULTS, check_counted, failing_every
 from tests.rl_runs import tuned_adapter
 from tests.rollout_servers import playhouse
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
-FAULTS = Faults(
-    rate_limit=0.05,
-    server_error=0.03,
-    drop=0.02,
-    drop_mid=0.01,
-    malformed=0.03,
-    prose=0.03,
-    html=0.01,
-    retry_after_s=0.01,
-)
 NOISE = 0.12
 """Between the mean rewards of two runs of six steps: two standard errors of 48 groups' mean."""
-SETTINGS: dict[str, Any] = {"steps": 6, "groups": 8, "group_size": 8, "seed": 3}
-
-
-def refuse_some(request: ChatRequest) -> str | None:
-    """Nonsense for every tenth conversation, however often it is asked of it."""
-    drawn = blake2b(request.prompt.encode(), digest_size=4).digest()
-    return "I would rather not say." if int.from_bytes(drawn) % 10 == 0 else None
+STEPS, GROUPS, SIZE = 6, 8, 8
+SETTINGS: dict[str, Any] = {"steps": STEPS, "groups": GROUPS, "group_size": SIZE, "seed": 3}
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +27,9 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def rewards(start: Path, run: Path, **settings: Any) -> list[float]:
-    """Mean reward of each step; each accounts for all of its rollouts."""
-    means = []
-    async for step in simia_async.train_rl(run=run, adapter=str(start), **SETTINGS, **settings):
-        values = step.values
-        assert step.reward_mean is not None
-        means.append(step.reward_mean)
-        assert values["rollouts"] == SETTINGS["groups"] * SETTINGS["group_size"]
-        left = values["masked"] + values["zero_variance"]
-        assert values["trained"] + left == values["rollouts"]
-        assert values["masked"] >= values["no_reward"]
-    return means
+    """Mean reward of each step."""
+    steps = simia_async.train_rl(run=run, adapter=str(start), **SETTINGS, **settings)
+    return [step.reward_mean or 0.0 async for step in steps]
 
 
 async def test_it_goes_on_counts_what_is_missing_and_learns_the_same(
@@ -62,7 +37,7 @@ async def test_it_goes_on_counts_what_is_missing_and_learns_the_same(
 ) -> None:
     clean = await rewards(start, tmp_path / "clean.db")
     async with ScriptedServer(faults=FAULTS, seed=1, log=False) as server, playhouse() as house:
-        house.instead["judge"] = refuse_some
+        house.instead["judge"] = failing_every(10)
         failing = await rewards(
             start,
             tmp_path / "failing.db",
@@ -76,18 +51,11 @@ async def test_it_goes_on_counts_what_is_missing_and_learns_the_same(
         )
     print("clean", clean)
     print("failing", failing)
-    assert len(clean) == len(failing) == SETTINGS["steps"]
+    assert len(clean) == len(failing) == STEPS
     assert abs(statistics.mean(clean) - statistics.mean(failing)) < NOISE
-    with Reader(tmp_path / "failing.db") as reader:
-        told = sum(metric.value for metric in reader.metrics("rollout/no_reward"))
-        trajectories = list(reader.trajectories())
-        unrewarded = [each for each in trajectories if each.reward is None]
-        assert told == len(unrewarded)
-        unjudged = [each for each in unrewarded if each.stop_reason == "judge_error"]
-        # Every tenth conversation; those that are word for word the same fall together.
-        assert 0.03 < len(unjudged) / len(trajectories) < 0.25
-        assert all(each.reward is None for each in trajectories if each.stop_reason in BROKEN)
-        print(len(unjudged), "unjudged of", len(trajectories), "and", len(unrewarded), "unrewarded")
-
-
-BROKEN = ("judge_error", "simulator_error", "policy_error", "cancelled")
+    check_counted(tmp_path / "clean.db", STEPS)
+    ended = check_counted(tmp_path / "failing.db", STEPS)
+    print(ended)
+    assert ended.total() == STEPS * GROUPS * SIZE
+    # Every tenth conversation; those that are word for word the same fall together.
+    assert 0.03 < ended["judge_error"] / ended.total() < 0.25
