@@ -13,7 +13,16 @@ import anyio.to_thread
 import msgspec
 from simia_store import Reader, RunRecord, RunStatus, Store, open_store
 
-from simia_async.config import PlayConfig, RolloutConfig, RunKind, SeedsConfig, SftConfig
+from simia_async.config import (
+    AgreementConfig,
+    FidelityConfig,
+    PlayConfig,
+    RolloutConfig,
+    RunKind,
+    SeedsConfig,
+    SftConfig,
+    Tau2Config,
+)
 from simia_async.errors import RunStopped, UsageError, single_error
 from simia_async.runs.obedience import Commands, last_answers, obey
 
@@ -27,7 +36,13 @@ def default_path(kind: RunKind) -> Path:
 async def record_run(
     path: Path,
     kind: RunKind,
-    config: SeedsConfig | PlayConfig | RolloutConfig | SftConfig,
+    config: SeedsConfig
+    | PlayConfig
+    | RolloutConfig
+    | SftConfig
+    | Tau2Config
+    | FidelityConfig
+    | AgreementConfig,
     *,
     may_continue: bool = False,
     commands: Commands = MappingProxyType({}),
@@ -78,7 +93,8 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
 
 _MAY_CHANGE = (
     *("n", "tasks", "concurrency", "keep", "budget", "store"),
-    *("steps", "eval_every", "eval_tasks", "stop_on_collapse"),
+    *("steps", "eval_every", "eval_tasks", "stop_on_collapse", "baseline", "replays"),
+    *("calls", "conversations"),
 )
 
 

@@ -1,0 +1,120 @@
+"""Shares and means over recorded conversations, with 95% intervals.
+
+Shares have Wilson's score interval with continuity correction (R. G. Newcombe, Two-sided confidence
+intervals for the single proportion, Statistics in Medicine 17, 1998, method 4). Without the
+correction it holds the truth in 94% of samples or less, at some shares; with it in 95% or more. It
+takes calls for independent of each other.
+
+Means have a bootstrap interval whose unit is the conversation, since calls of one are alike (the
+cluster bootstrap; Davison and Hinkley, Bootstrap Methods, 1997, section 3.8). The percentiles are
+moved outwards as Student's t is wider than the normal distribution (T. Hesterberg, What Teachers
+Should Know About the Bootstrap, 2015, section 5.3), without which few conversations give too narrow
+an interval.
+"""
+
+import math
+import random
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import lru_cache
+from operator import itemgetter
+from statistics import NormalDist
+from typing import Any
+
+import msgspec
+
+_Z = NormalDist().inv_cdf(0.975)
+_TAIL = 0.025
+_RESAMPLES = 2000
+
+Draw = Callable[[Sequence[Any]], tuple[Any, ...]]
+"""Takes the items of one resample."""
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One measured share or mean. None: nothing to be measured, or no interval to be told."""
+
+    value: float | None
+    n: int
+    """What it was measured on: calls, or conversations."""
+    low: float | None = None
+    high: float | None = None
+
+
+def share(flags: Iterable[bool | None]) -> Figure:
+    """The share of those that hold, among those that are not None."""
+    told = [flag for flag in flags if flag is not None]
+    return share_of(sum(told), len(told))
+
+
+def share_of(hits: int, total: int) -> Figure:
+    """The share of `hits` among `total`."""
+    if not total:
+        return Figure(None, 0)
+    n, p, z2 = total, hits / total, _Z * _Z
+    low, high = 0.0, 1.0
+    if hits:
+        root = math.sqrt(max(0.0, z2 - 2 - 1 / n + 4 * p * (n * (1 - p) + 1)))
+        low = max(0.0, (2 * n * p + z2 - 1 - _Z * root) / (2 * (n + z2)))
+    if hits < total:
+        root = math.sqrt(max(0.0, z2 + 2 - 1 / n + 4 * p * (n * (1 - p) - 1)))
+        high = min(1.0, (2 * n * p + z2 + 1 + _Z * root) / (2 * (n + z2)))
+    return Figure(p, n, low, high)
+
+
+def mean(values: Iterable[tuple[Hashable, float | None]]) -> Figure:
+    """The mean of values from 0 to 1, each with the cluster that it belongs to; None is left out.
+
+    Where all values are alike no resample differs, which would look as if the mean were known:
+    then the interval allows for the largest share of other clusters that would not be seen among
+    so many in 2.5% of all samples, each as far away as may be. One cluster has no interval.
+    """
+    sums: dict[Hashable, float] = {}
+    counts: dict[Hashable, int] = {}
+    for cluster, value in values:
+        if value is not None:
+            sums[cluster] = sums.get(cluster, 0.0) + value
+            counts[cluster] = counts.get(cluster, 0) + 1
+    total = sum(counts.values())
+    if not total:
+        return Figure(None, 0)
+    value = sum(sums.values()) / total
+    if len(sums) < 2:
+        return Figure(value, total)
+    means = [sums[cluster] / counts[cluster] for cluster in sums]
+    if max(means) - min(means) < 1e-12:
+        unseen = 1 - _TAIL ** (1 / len(sums))
+        return Figure(value, total, value * (1 - unseen), value + (1 - value) * unseen)
+    of_sums, of_counts = list(sums.values()), [float(each) for each in counts.values()]
+    drawn = (sum(draw(of_sums)) / sum(draw(of_counts)) for draw in draws(len(sums)))
+    low, high = percentiles(drawn, len(sums))
+    return Figure(value, total, min(value, max(0.0, low)), max(value, min(1.0, high)))
+
+
+def percentiles(resampled: Iterable[float], clusters: int) -> tuple[float, float]:
+    """The 95% interval of what was reckoned of each resample of so many clusters."""
+    told = sorted(resampled)
+    scale = _t_quantile(1 - _TAIL, clusters - 1) * math.sqrt(clusters / (clusters - 1))
+    left_out = int(NormalDist().cdf(-scale) * len(told))
+    return told[left_out], told[-1 - left_out]
+
+
+@lru_cache(maxsize=32)
+def draws(n: int) -> list[Draw]:
+    """Resamples of `n` clusters, at least two; the same whenever they are asked for."""
+    rng = random.Random(n)
+    drawn = (rng.choices(range(n), k=n) for _ in range(_RESAMPLES))
+    return [itemgetter(first, second, *rest) for first, second, *rest in drawn]
+
+
+def _t_quantile(probability: float, freedom: int) -> float:
+    """Student's t, by its expansion about the normal distribution (Abramowitz and Stegun, Handbook
+    of Mathematical Functions, 26.7.5).
+    """
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        z,
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+    )
+    return math.fsum(term / freedom**power for power, term in enumerate(terms))
