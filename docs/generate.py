@@ -4,6 +4,7 @@
 leaves them as they are.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from pathlib import Path
 
 import anyio
 from simia_tui.app import Dashboard
-from simia_tui.feed import Feed
 
 import simia_async
 from simia_async.cli.curves_svg import write_svg
@@ -28,15 +28,20 @@ COMMANDS = (
     "rollout",
     "show",
     "judge",
+    "meter luck",
     "export",
     "report",
     "env init",
     "env check",
     "env list",
+    "env import-tau2",
     "tasks synthesize",
     "train sft",
     "train rl",
     "eval",
+    "eval tau2",
+    "meter fidelity",
+    "meter judge",
     "policy serve",
     "serve",
     "submit",
@@ -109,16 +114,13 @@ async def train(directory: Path) -> Path:
 
 async def screenshot(run: Path) -> str:
     """The dashboard on a run, as SVG."""
-    feed = Feed(run)
-    async with Dashboard(feed, Path("runs/rl.db")).run_test(size=(110, 36)) as pilot:
+    async with Dashboard(run).run_test(size=(110, 36)) as pilot:
         for _ in range(100):
             await pilot.pause(0.05)
-            if pilot.app.query("#rollout-reward_mean Sparkline").first().display:
+            if pilot.app.query("#curve-reward").first().display:
                 break
         await pilot.pause(0.5)
-        svg = pilot.app.export_screenshot(title="simia-tui runs/rl.db")
-    feed.close()
-    return svg
+        return pilot.app.export_screenshot(title="simia-tui runs/rl.db")
 
 
 def main() -> None:
@@ -130,7 +132,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         run = anyio.run(train, Path(directory))
         write_svg(run, DOCS / "curves.svg")
-        svg = anyio.run(screenshot, run)
+        with contextlib.chdir(run.parent):  # so that the picture shows a short path
+            svg = anyio.run(screenshot, Path(run.name))
     (DOCS / "dashboard.svg").write_text(svg)
 
 

@@ -18,6 +18,7 @@ from simia_async.config import (
     GenerateConfig,
     GrpoConfig,
     JudgeConfig,
+    LuckConfig,
     RolloutConfig,
     SftConfig,
     configure,
@@ -29,6 +30,8 @@ from simia_async.runs.demo_data import make_demo_data
 from simia_async.runs.evaluate import EvalResult, run_evaluate
 from simia_async.runs.generate import GenerateResult, KeptTrajectory, run_generate
 from simia_async.runs.judge import JudgeResult, run_judge
+from simia_async.runs.luck import run_luck
+from simia_async.runs.luck_result import LuckResult
 from simia_async.runs.record import default_path
 from simia_async.runs.rl import run_rl
 from simia_async.runs.rl_loop import RlStep
@@ -192,6 +195,23 @@ async def evaluate(
     """Held-out evaluation of the base and of adapters. `settings` are those of `EvalConfig`."""
     config = configure(EvalConfig, keywords_layer(EvalConfig, settings))
     return await run_evaluate(config, _place(run) or default_path("eval"), report=report)
+
+
+async def measure_luck(
+    *,
+    rollouts: str | Path | None = None,
+    run: str | Path | None = None,
+    report: Report = _ignore,
+    **settings: Any,
+) -> LuckResult:
+    """How much of the reward is the world's luck, by replaying the run at `rollouts`, or one that
+    is played first.
+
+    `settings` are those of `LuckConfig`. The models that they name are asked, whichever played.
+    """
+    config = configure(LuckConfig, keywords_layer(LuckConfig, settings))
+    place = _place(run) or default_path("luck")
+    return await run_luck(config, place, rollouts=_place(rollouts), report=report)
 
 
 def adapters_directory(run: Path, out: str | Path | None) -> Path:

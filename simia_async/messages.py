@@ -1,8 +1,10 @@
 """Chat messages and tool schemas in OpenAI's wire format."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
+from simia_store import TurnRecord
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -44,6 +46,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         """The message as a JSON-ready dictionary."""
         wire: dict[str, Any] = msgspec.to_builtins(self)
         return wire
+
+
+def messages_for_policy(turns: Iterable[TurnRecord]) -> list[Message]:
+    """What was said, called and observed, as the policy saw it: without what the user did on a
+    device of their own. Raises `msgspec.ValidationError` for a turn that holds no message.
+    """
+    return [msgspec.convert(turn.message, Message) for turn in turns if not turn.is_users_own]
 
 
 def visible_text(text: str) -> str:

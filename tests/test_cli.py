@@ -35,6 +35,7 @@ def test_every_command_has_help() -> None:
         ["judge"],
         ["export"],
         ["report"],
+        ["card"],
         ["eval"],
         ["demo"],
         ["train"],

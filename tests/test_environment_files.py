@@ -364,7 +364,8 @@ def test_every_tool_is_called_by_some_own_seed(own: Environment) -> None:
 @pytest.mark.parametrize("name", [*library_names(), str(TEMPLATE)])
 def test_our_environments_say_of_every_tool_what_it_does(name: str) -> None:
     environment = load_environment(name)
-    assert environment.effects.keys() == environment.validators.keys()
+    declared = environment.validators.keys() | environment.user_validators.keys()
+    assert environment.effects.keys() == declared
 
 
 def changed(before: Any, after: Any, path: str = "") -> Iterator[str]:

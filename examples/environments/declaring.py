@@ -1,6 +1,7 @@
 """Tools declared in a few words: OpenAI's function format, and what they do to the state."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,9 @@ class Declared:
     schema: dict[str, Any]
     changes: tuple[str, ...] = ()
     returns: str | None = None
+    depends: tuple[str, ...] = ()
+    may_change: bool = False
+    """Whether it may change something, and nothing says what."""
 
     @property
     def name(self) -> str:
@@ -66,19 +70,37 @@ def reads(
     return Declared(_schema(name, description, arguments), returns=returns)
 
 
+def derives(name: str, description: str, /, *depends: str, **arguments: Argument) -> Declared:
+    """A tool that only looks; what it tells follows from what stands at these pointers."""
+    return Declared(_schema(name, description, arguments), depends=depends)
+
+
 def writes(name: str, description: str, /, *changes: str, **arguments: Argument) -> Declared:
     """A tool that changes what stands at these pointers, and nothing else."""
     return Declared(_schema(name, description, arguments), changes=changes)
 
 
-def manifest(name: str, description: str, ending: list[str], tools: list[Declared]) -> str:
+def may_write(name: str, description: str, /, **arguments: Argument) -> Declared:
+    """A tool that may change something or nothing: it depends on what it finds."""
+    return Declared(_schema(name, description, arguments), may_change=True)
+
+
+def manifest(
+    name: str,
+    description: str,
+    ending: list[str],
+    tools: list[Declared],
+    user_tools: Sequence[Declared] = (),
+) -> str:
     """The text of `environment.toml`."""
     lines = [f"name = {json.dumps(name)}", f"description = {json.dumps(description)}"]
     lines.append(f"ending_tools = {json.dumps(ending)}")
-    for tool in tools:
-        effect = "write" if tool.changes else "read"
-        lines += ["", f"[tools.{tool.name}]", f'effect = "{effect}"']
+    tables = [("tools", tool) for tool in tools] + [("user_tools", tool) for tool in user_tools]
+    for table, tool in tables:
+        effect = "write" if tool.changes or tool.may_change else "read"
+        lines += ["", f"[{table}.{tool.name}]", f'effect = "{effect}"']
         lines += [f"returns = {json.dumps(tool.returns)}"] if tool.returns else []
+        lines += [f"depends = {json.dumps([*tool.depends])}"] if tool.depends else []
         lines += [f"changes = {json.dumps([*tool.changes])}"] if tool.changes else []
     return "\n".join(lines) + "\n"
 

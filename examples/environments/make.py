@@ -1,4 +1,4 @@
-"""Write what is made by code of the environments `office` and `shell` of the library.
+"""Write what is made by code of the environments `office`, `shell` and `telecom` of the library.
 
 Their policies are written by hand. All else is made here: the tools and what they do, the state and
 its schema, and, by playing scripts against exact tools, seeds and tasks.
@@ -24,6 +24,15 @@ import shell_world.about_services
 import shell_world.machine
 import shell_world.questions
 import shell_world.tools
+import telecom_world.about_accounts
+import telecom_world.about_data
+import telecom_world.about_signal
+import telecom_world.about_speed
+import telecom_world.about_suspension
+import telecom_world.place
+import telecom_world.schema
+import telecom_world.tools
+import telecom_world.user_tools
 from declaring import Declared, manifest
 from scripting import Script, Stage, State, seed_of, task_of
 
@@ -41,6 +50,7 @@ class World(NamedTuple):
     state: State
     schema: dict[str, Any]
     scripts: Sequence[Script]
+    user_tools: Sequence[Declared] = ()
 
     def stage(self) -> Stage:
         """Where its scripts are played."""
@@ -76,7 +86,23 @@ OFFICE = World(
         *office_world.about_sheets.SCRIPTS,
     ],
 )
-WORLDS = [OFFICE, SHELL]
+TELECOM = World(
+    "telecom",
+    "Support of a mobile operator, whose users have tools too: their phones",
+    ["hand_over_to_human"],
+    telecom_world.tools.TOOLS,
+    telecom_world.place.STATE,
+    telecom_world.schema.SCHEMA,
+    [
+        *telecom_world.about_signal.SCRIPTS,
+        *telecom_world.about_data.SCRIPTS,
+        *telecom_world.about_speed.SCRIPTS,
+        *telecom_world.about_suspension.SCRIPTS,
+        *telecom_world.about_accounts.SCRIPTS,
+    ],
+    telecom_world.user_tools.USER_TOOLS,
+)
+WORLDS = [OFFICE, SHELL, TELECOM]
 
 
 def files_of(world: World) -> dict[str, str]:
@@ -84,11 +110,13 @@ def files_of(world: World) -> dict[str, str]:
     stage = world.stage()
     seeds = [seed_of(script, stage) for script in world.scripts if script.use == "seed"]
     tasks = [task_of(script, stage) for script in world.scripts if script.use != "seed"]
+    users = {"user_tools.json": _pretty([tool.schema for tool in world.user_tools])}
     return {
         "environment.toml": manifest(
-            world.name, world.description, world.ending_tools, world.tools
+            world.name, world.description, world.ending_tools, world.tools, world.user_tools
         ),
         "tools.json": _pretty([tool.schema for tool in world.tools]),
+        **(users if world.user_tools else {}),
         "state.json": _pretty(world.state),
         "state.schema.json": _pretty(world.schema),
         "seeds.jsonl": _lines(seeds),

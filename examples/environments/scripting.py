@@ -25,6 +25,14 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Device:
+    """The user uses a tool of their own, which the agent does not see."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class User:
     """The user speaks."""
 
@@ -38,12 +46,17 @@ class Say:
     text: str
 
 
-Step = Call | User | Say
+Step = Call | Device | User | Say
 
 
 def call(tool: str, **arguments: Any) -> Call:
     """The agent calls a tool."""
     return Call(tool, arguments)
+
+
+def device(tool: str, **arguments: Any) -> Device:
+    """The user uses a tool of their own."""
+    return Device(tool, arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +93,7 @@ class Stage:
         self.writes = frozenset(writes)
         """Tools that change something."""
 
-    def answer(self, state: State, made: Call) -> tuple[Any, State, bool]:
+    def answer(self, state: State, made: Call | Device) -> tuple[Any, State, bool]:
         """The observation, the state after it, and whether it is an error."""
         try:
             reply = self._functions[made.tool](state, **made.arguments)
@@ -98,6 +111,8 @@ class Stage:
                 observation, state, failed = self.answer(state, step)
                 messages += _call_messages(len(made), step, observation)
                 made.append((step, failed))
+            elif isinstance(step, Device):
+                state = self.answer(state, step)[1]
             else:
                 role = "user" if isinstance(step, User) else "assistant"
                 messages.append({"role": role, "content": step.text})

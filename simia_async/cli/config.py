@@ -97,7 +97,9 @@ def check(
         raise typer.Exit(EXIT_BAD_INPUT)
     show("file", sources.file or f"none: there is no {DEFAULT_FILE} here")
     show("variables", ", ".join(given.place for given in sources.layers[1].values()) or "none")
-    endpoints = [one.config.simulator for kind, one in resolved.items() if kind != "sft"]
+    endpoints = [
+        one.config.simulator for kind, one in resolved.items() if kind not in ("sft", "tau2")
+    ]
     for state in dict.fromkeys(map(_key, endpoints)):
         show("key", state)
     show("settings", "ok")

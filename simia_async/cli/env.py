@@ -70,6 +70,7 @@ def _summary(seen: Inspection) -> dict[str, Any]:
     return {
         "environment": environment.name,
         "tools": len(environment.tools),
+        "user_tools": len(environment.user_tools),
         "ending_tools": sorted(environment.ending_tools),
         "seeds": Counter(usability(seed) for seed in seen.seeds),
         "tasks": Counter(task.split for task in seen.tasks),
@@ -83,6 +84,8 @@ def _print(summary: dict[str, Any]) -> None:
     show("sound", summary["environment"])
     ending = ", ".join(summary["ending_tools"]) or "none"
     show("tools", f"{summary['tools']}, ending a conversation: {ending}")
+    if summary["user_tools"]:
+        show("user tools", summary["user_tools"])
     show("seeds", _counts(summary["seeds"]))
     show("tasks", _counts(summary["tasks"]))
     size = summary["state_bytes"]

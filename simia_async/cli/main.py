@@ -3,6 +3,7 @@
 import typer
 
 from simia_async.cli import (
+    card,
     config,
     demo,
     env,
@@ -10,6 +11,7 @@ from simia_async.cli import (
     export,
     generate,
     judge,
+    meter,
     policy,
     report,
     rollout,
@@ -19,6 +21,7 @@ from simia_async.cli import (
     show,
     submit,
     tasks,
+    tau2,
     train,
 )
 
@@ -29,6 +32,7 @@ app = typer.Typer(
     help="Train tool-using LLM agents in worlds that an LLM imagines.",
 )
 app.command("demo")(demo.demo)
+env.app.command("import-tau2")(tau2.import_environment)
 app.add_typer(env.app, name="env")
 app.command("generate")(generate.generate)
 app.command("rollout")(rollout.rollout)
@@ -36,11 +40,13 @@ app.command("judge")(judge.judge)
 app.command("show")(show.show_trajectory)
 app.command("export")(export.export)
 app.command("report")(report.report)
+app.command("card")(card.card)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(train.app, name="train")
+app.add_typer(meter.app, name="meter")
 app.add_typer(policy.app, name="policy")
 app.add_typer(runs.app, name="runs")
-app.command("eval")(evaluate.evaluate)
+app.add_typer(tau2.beside(evaluate.evaluate), name="eval")
 app.command("serve")(serve.serve)
 app.add_typer(submit.app, name="submit")
 app.command("scripted-server")(scripted_server.scripted_server)

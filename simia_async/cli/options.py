@@ -10,7 +10,7 @@ import typer
 from simia_store import Reader
 
 from simia_async.cli.output import fail
-from simia_async.config import configure, keywords_layer
+from simia_async.config import PlayConfig, configure, keywords_layer
 from simia_async.config.fields import BadSetting, Field, Settings, fields_of, sections_of
 from simia_async.config.resolve import kind_of
 from simia_async.config.sources import Given, Layer
@@ -37,6 +37,7 @@ _PANELS = {
     "user_endpoint": "User's endpoint",
     "tool_endpoint": "Tools' endpoint",
     "judge_endpoint": "Judge's endpoint",
+    "audit_endpoint": "Hidden judge's endpoint",
     "budget": "Budget",
     "store": "Store",
 }
@@ -46,12 +47,13 @@ C = TypeVar("C", bound=Settings)
 
 
 def takes_settings(
-    settings: type[C], *, resume: str | None = None
+    settings: type[C], *, resume: str | None = None, like: str | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the flags of `settings`, and the settings themselves as `config`.
 
     What no flag says, `SIMIA_*` variables and the settings file do. Where the parameter `resume`
-    names the database of a run, that run's settings are stronger than those.
+    names the database of a run, that run's settings are stronger than those; where `like` names
+    one of whatever kind, those that both have are.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,6 +70,8 @@ def takes_settings(
                             "--run: names a database, and --resume another; give one of them"
                         )
                     stated = stored_settings(settings, given[resume]) | stated
+                elif like and given[like] is not None:
+                    stated = settings_like(settings, given[like]) | stated
                 config = configure(settings, stated, config_file)
             except SimiaError as error:
                 fail(error)
@@ -91,6 +95,17 @@ def stored_settings(settings: type[Settings], path: Path) -> Layer:
     # A record may hold more than the settings, such as where the data was.
     known = {n: v for n, v in run.config.items() if n in settings.__struct_fields__}
     return keywords_layer(settings, known)
+
+
+def settings_like(settings: type[Settings], path: Path) -> Layer:
+    """How the run at `path`, of whatever kind, played its conversations: which models were asked in
+    which world. Raises `StoreError`.
+    """
+    with Reader(path) as reader:
+        run = reader.run()
+    wanted = set(PlayConfig.__struct_fields__) - {"budget", "store", "concurrency", "seed"}
+    known = run.config if run else {}
+    return keywords_layer(settings, {n: v for n, v in known.items() if n in wanted})
 
 
 def flag_parameters(settings: type[Settings]) -> list[inspect.Parameter]:

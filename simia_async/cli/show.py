@@ -14,8 +14,21 @@ from simia_async.cli.output import AsJson, fail, print_json, show, stdout
 from simia_async.cli.transcript import JudgementView, Transcript, TurnView, read_transcript
 from simia_async.errors import SimiaError
 
-_WHO = {"user": "user", "assistant": "agent", "tool": "tool", "system": "system"}
-_STYLES = {"user": "bold cyan", "agent": "bold green", "tool": "bold yellow"}
+_WHO = {
+    "user": "user",
+    "assistant": "agent",
+    "tool": "tool",
+    "system": "system",
+    "user_call": "user, on their own device",
+    "user_tool": "the user's device",
+}
+_STYLES = {
+    "user": "bold cyan",
+    "agent": "bold green",
+    "tool": "bold yellow",
+    "user, on their own device": "cyan",
+    "the user's device": "yellow",
+}
 _SOURCES = {
     "code": "answered by code",
     "fact": "a fact that was told before",
@@ -86,7 +99,9 @@ def _print_turn(turn: TurnView) -> None:
     who = _WHO.get(turn.role, turn.role)
     head = Text(f"\n{turn.number} ")
     head.append(who, _STYLES.get(who, "bold"))
-    if turn.role == "tool" and turn.source:
+    if turn.role in ("user_call", "user_tool"):
+        head.append(" · unseen by the agent", "dim")
+    if turn.role in ("tool", "user_tool") and turn.source:
         head.append(f" · {_SOURCES.get(turn.source, turn.source)}", "dim")
     if turn.is_error:
         head.append(" · error", "bold red")

@@ -181,6 +181,13 @@ def print_step(step: RlStep) -> None:
         f"{values['rollouts']:.0f} rollouts{f' ({counted})' if counted else ''}  loss "
         f"{step.loss:+.4f}  kl {values['kl']:.4f}  → policy@{step.policy_version}",
     )
+    if values.get("audit/judged"):
+        show(
+            "  audit",
+            f"hidden judge {values['audit/reward_mean']:.3f}, gap "
+            f"{values['audit/reward_gap']:+.3f}, same side of ½ "
+            f"{values['audit/agreement']:.0%} of {values['audit/judged']:.0f} rollouts",
+        )
     if step.held_out:
         for score in (step.held_out.greedy, step.held_out.sampled):
             shares = f"needs action {shown(score.needs_action)}, no action {shown(score.no_action)}"

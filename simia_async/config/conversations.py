@@ -59,10 +59,11 @@ class PlayConfig(Settings, frozen=True, kw_only=True):
         ),
     ] = "roles"
     world: Annotated[
-        Literal["grounded", "transcript"],
+        Literal["grounded", "transcript", "exact"],
         Meta(
             description="Whether code keeps a state that observations must agree with, or the "
-            "simulator has the conversation alone to go by."
+            "simulator has the conversation alone to go by; exact: code keeps the state and "
+            "answers every tool, in `office`, `shell` and `telecom`."
         ),
     ] = "grounded"
     rubric: RubricFile | None = None
@@ -125,7 +126,10 @@ class EvalConfig(PlayConfig, frozen=True, kw_only=True):
             extra={"flag": "--adapter"},
         ),
     ] = ()
-    tasks: Annotated[int, Meta(description="Held-out tasks.", ge=1)] = 60
+    tasks: Annotated[int, Meta(description="Tasks to play.", ge=1)] = 60
+    split: Annotated[
+        Literal["train", "heldout"], Meta(description="Which of its tasks to play.")
+    ] = "heldout"
     temperatures: Annotated[
         tuple[float, ...],
         Meta(
@@ -133,6 +137,59 @@ class EvalConfig(PlayConfig, frozen=True, kw_only=True):
             extra={"flag": "--temperature"},
         ),
     ] = (0.0, 1.0)
+    k: Annotated[
+        int,
+        Meta(
+            description="Up to which k pass^k is told: how likely a task is solved k times of k.",
+            ge=1,
+            extra={"flag": "-k"},
+        ),
+    ] = 1
+    trials: (
+        Annotated[
+            int,
+            Meta(
+                description="How often each policy plays each task at each temperature.",
+                ge=1,
+                extra={"unset": "as many as k"},
+            ),
+        ]
+        | None
+    ) = None
+    baseline: (
+        Annotated[
+            str,
+            Meta(
+                description="Evaluation of the same tasks to compare with, by its database.",
+                extra={"unset": "adapters are compared with the base alone"},
+            ),
+        ]
+        | None
+    ) = None
+    check_against: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Training data in which to look for the tasks: runs that something was "
+            "trained on, or files of tasks.",
+            extra={"unset": "nothing is looked for"},
+        ),
+    ] = ()
+    similarity: Annotated[
+        float,
+        Meta(
+            description="Share of word runs in common from which a task counts as a near duplicate "
+            "of training data (Jaccard, estimated by MinHash); at 1 only what says the same does.",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.8
+    leave_out: Annotated[
+        Literal["none", "duplicates", "all"],
+        Meta(
+            description="Tasks not to play because training data holds them: those that it says "
+            "(nearly) alike or that are made of one seed with it; all: also those that share an id."
+        ),
+    ] = "none"
 
     def __post_init__(self) -> None:
         super().__post_init__()

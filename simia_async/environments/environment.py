@@ -14,11 +14,12 @@ from simia_store import EnvironmentRecord
 
 from simia_async.environments.files import Report, read_text, refuse
 from simia_async.environments.json_schemas import misfits
-from simia_async.environments.manifest import read_manifest
+from simia_async.environments.manifest import Manifest, read_manifest
 from simia_async.environments.prompt_files import read_prompts
-from simia_async.environments.state_files import merged, read_state
+from simia_async.environments.state_files import is_tau2, merged, read_state
+from simia_async.environments.tau2_effects import tau2_effects
 from simia_async.environments.tool_effects import ToolEffect, ToolFunction, check_effects
-from simia_async.environments.tools_file import read_tools
+from simia_async.environments.tools_file import read_tools, read_user_tools
 from simia_async.errors import UsageError
 from simia_async.messages import ToolSchema
 
@@ -50,16 +51,18 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
     """What tools do to the state, by tool; those that are not declared are left out."""
     functions: dict[str, ToolFunction] = {}
     """Python that answers in place of the simulator, by tool."""
+    user_tools: list[ToolSchema] = []
+    """Tools of the user, on a device of their own, which the agent neither has nor sees."""
 
     @cached_property
     def validators(self) -> dict[str, jsonschema.Draft202012Validator]:
-        """Validator of the arguments, for every declared tool."""
-        return {
-            tool["function"]["name"]: jsonschema.Draft202012Validator(
-                tool["function"].get("parameters", {"type": "object"})
-            )
-            for tool in self.tools
-        }
+        """Validator of the arguments, for every declared tool of the agent."""
+        return _validators(self.tools)
+
+    @cached_property
+    def user_validators(self) -> dict[str, jsonschema.Draft202012Validator]:
+        """The same for the user's tools."""
+        return _validators(self.user_tools)
 
     def state_misfit(self, state: dict[str, Any]) -> str | None:
         """Where and why a state does not fit the schema; None if it does, or if there is none.
@@ -86,12 +89,15 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the state, its schema and what tools do to it; empty where there is neither
-        state nor effects.
+        """SHA-256 of the state, its schema, what tools do to it and the tools of the user; empty
+        where there is none of these.
         """
-        if self.initial_state is None and not self.effects:
+        if self.initial_state is None and not self.effects and not self.user_tools:
             return ""
-        world = (self.initial_state, self.state_schema, self.effects)
+        effects = {name: effect.as_told() for name, effect in self.effects.items()}
+        world: tuple[Any, ...] = (self.initial_state, self.state_schema, effects)
+        if self.user_tools:
+            world = (*world, self.user_tools)
         return hashlib.sha256(msgspec.json.encode(world, order="sorted")).hexdigest()
 
     @property
@@ -113,12 +119,12 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
         return msgspec.structs.replace(self, tools=[*self.tools, *tools])
 
     def with_functions(self, functions: Mapping[str, ToolFunction]) -> Self:
-        """The same environment with Python that answers for some of its tools.
+        """The same environment with Python that answers for some of its tools, or of the user's.
 
         Raises `UsageError` for a tool that is not declared.
         """
         for name in functions:
-            if name not in self.validators:
+            if name not in self.validators and name not in self.user_validators:
                 raise UsageError(
                     f"with_functions: {self.name} has no tool {name!r}; it has "
                     f"{', '.join(self.validators) or 'none'}"
@@ -141,8 +147,9 @@ class Environment(msgspec.Struct, frozen=True, dict=True):
 def load_environment(name_or_directory: str) -> Environment:
     """An environment of the library by name, or any by its directory.
 
-    A directory holds `policy.md`, `tools.json` and, if wanted, `environment.toml`, `state.json`,
-    `state.schema.json`, `prompts/<role>.md`, `seeds.jsonl` and `tasks.jsonl`; one of τ²-bench
+    A directory holds `policy.md`, `tools.json` and, if wanted, `user_tools.json`,
+    `environment.toml`, `state.json`, `state.schema.json`, `prompts/<role>.md`, `seeds.jsonl` and
+    `tasks.jsonl`; one of τ²-bench
     (`db.json`, `tasks.json`) is read as it is. Raises `UsageError` naming the file and what is
     wrong with it.
     """
@@ -154,14 +161,17 @@ def place_of(environment: Environment) -> str:
     directory = environment.directory
     if directory is None or directory.parent == LIBRARY:
         return environment.name if directory is None else directory.name
-    return str(directory)
+    place = str(directory)
+    return f"./{place}" if place in library_names() else place
 
 
 def find_directory(name_or_directory: str) -> Path:
-    """Where an environment lies. Raises `UsageError` if there is none of this name."""
-    directory = LIBRARY / name_or_directory
-    if not (directory / "tools.json").exists():
-        directory = Path(name_or_directory)
+    """Where an environment lies. Raises `UsageError` if there is none of this name.
+
+    A bare name is the library's, if it has it; `./retail` is always a directory.
+    """
+    in_library = name_or_directory in library_names()
+    directory = LIBRARY / name_or_directory if in_library else Path(name_or_directory)
     if not directory.is_dir():
         raise UsageError(
             f"no environment {name_or_directory!r}: neither one of the library "
@@ -187,6 +197,7 @@ def read_environment(directory: Path, report: Report) -> Environment:
                 "tools.json does not declare"
             )
     state, schema = read_state(directory, report)
+    user_tools = read_user_tools(directory / "user_tools.json", tools, report)
     return Environment(
         name=manifest.name or directory.resolve().name,
         policy=_read_policy(directory / "policy.md", report),
@@ -197,10 +208,36 @@ def read_environment(directory: Path, report: Report) -> Environment:
         state_schema=schema,
         prompts=read_prompts(directory / "prompts", report),
         description=manifest.description,
-        effects=check_effects(manifest.tools, tools, f"{directory}/environment.toml", report)
-        if declared
-        else {},
+        effects=_effects(directory, manifest, tools, user_tools, state, report) if declared else {},
+        user_tools=user_tools,
     )
+
+
+def _validators(tools: list[ToolSchema]) -> dict[str, jsonschema.Draft202012Validator]:
+    return {
+        tool["function"]["name"]: jsonschema.Draft202012Validator(
+            tool["function"].get("parameters", {"type": "object"})
+        )
+        for tool in tools
+    }
+
+
+def _effects(
+    directory: Path,
+    manifest: Manifest,
+    tools: list[ToolSchema],
+    user_tools: list[ToolSchema],
+    state: dict[str, Any] | None,
+    report: Report,
+) -> dict[str, ToolEffect]:
+    """What is declared; of a directory of τ²-bench, which cannot declare it, what is known."""
+    if state is not None and not manifest.tools and is_tau2(directory):
+        return tau2_effects(tools, state)
+    place = f"{directory}/environment.toml"
+    return {
+        **check_effects(manifest.tools, tools, place, report),
+        **check_effects(manifest.user_tools, user_tools, place, report, "user_tools"),
+    }
 
 
 def _read_policy(path: Path, report: Report) -> str:

@@ -62,7 +62,8 @@ def _read_seeds(environment: Environment, problems: list[str]) -> list[Seed]:
 
 
 def _effect_warnings(environment: Environment) -> list[str]:
-    silent = [name for name in environment.validators if name not in environment.effects]
+    declared = [*environment.validators, *environment.user_validators]
+    silent = [name for name in declared if name not in environment.effects]
     if not environment.effects or not silent:
         return []
     return [

@@ -20,6 +20,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Tools after whose observation a conversation may end without another reply."""
     tools: dict[str, ToolEffect] = {}
     """What tools do to the state; of a tool that is not here, its answers tell."""
+    user_tools: dict[str, ToolEffect] = {}
+    """The same of the tools that the user has."""
 
 
 def read_manifest(path: Path, report: Report) -> Manifest:

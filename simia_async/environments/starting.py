@@ -21,7 +21,7 @@ def start_environment(directory: Path, source: str | None = None) -> list[str]:
             f"--from {source}: no environment of the library; it has {', '.join(library_names())}"
         )
     template = LIBRARY / source if source else TEMPLATE
-    _refuse_occupied(directory)
+    refuse_occupied(directory)
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".simia-env-", dir=directory.parent) as place:
@@ -34,7 +34,8 @@ def start_environment(directory: Path, source: str | None = None) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
-def _refuse_occupied(directory: Path) -> None:
+def refuse_occupied(directory: Path) -> None:
+    """Raise `UsageError` for a directory that cannot be made anew."""
     if directory.is_dir() and any(directory.iterdir()):
         raise UsageError(
             f"{directory}: is not empty; name a directory that is empty or not there yet"

@@ -39,6 +39,12 @@ def state_path(directory: Path) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
+def is_tau2(directory: Path) -> bool:
+    """Whether a directory's state is τ²-bench's database."""
+    path = state_path(directory)
+    return path is not None and path.name == STATE_FILES[1]
+
+
 def merged(state: State, difference: State) -> State:
     """A state with a difference merged in: JSON Merge Patch (RFC 7396), where null removes.
 

@@ -8,11 +8,15 @@
     effect = "write"
     changes = ["/orders/{order_id}/status", "/orders/{order_id}/payments"]
 
+    [tools.estimate_delivery]
+    effect = "read"
+    depends = ["/orders/{order_id}", "/warehouses/*/stock"]
+
 Paths are JSON pointers in which an argument of the tool may stand in braces.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -32,7 +36,7 @@ change it there changes nothing. It raises `ToolError` for a call that fails as 
 """
 
 ANY = "*"
-"""The segment of `changes` that stands for any one."""
+"""The segment of `changes` and `depends` that stands for any one."""
 
 _ARGUMENT = re.compile(r"\{([^{}]+)\}")
 
@@ -51,6 +55,10 @@ class ToolEffect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a write may change, with all that is below; `*` is any one segment. A write that
     succeeds changes some of it. None: it may change anything, or nothing.
     """
+    depends: tuple[str, ...] = ()
+    """What the answer of a read follows from, besides `returns`; `*` is any one segment. Once some
+    of it has changed, the tool is asked anew.
+    """
 
     def returned(self, arguments: Mapping[str, Any]) -> Parts | None:
         """Where in the state lies what a call returns; None where that cannot be told."""
@@ -58,8 +66,16 @@ class ToolEffect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def changeable(self, arguments: Mapping[str, Any]) -> list[Parts]:
         """What a call may change."""
-        filled = (_filled(path, arguments) for path in self.changes)
-        return [parts for parts in filled if parts is not None]
+        return _all_filled(self.changes, arguments)
+
+    def follows_from(self, arguments: Mapping[str, Any]) -> list[Parts]:
+        """What a call's answer depends on."""
+        return _all_filled(self.depends, arguments)
+
+    def as_told(self) -> dict[str, Any]:
+        """Its fields, without one that says nothing and was not there in earlier versions."""
+        told = msgspec.structs.asdict(self)
+        return told if self.depends else {k: v for k, v in told.items() if k != "depends"}
 
 
 def argument_of(segment: str) -> str | None:
@@ -69,13 +85,20 @@ def argument_of(segment: str) -> str | None:
 
 
 def check_effects(
-    effects: Mapping[str, ToolEffect], tools: list[ToolSchema], place: str, report: Report
+    effects: Mapping[str, ToolEffect],
+    tools: list[ToolSchema],
+    place: str,
+    report: Report,
+    table: str = "tools",
 ) -> dict[str, ToolEffect]:
-    """The effects that are sound; every problem of the others is reported, with its `place`."""
+    """The effects that are sound; every problem of the others is reported, with its `place`.
+
+    `table` is the one in which they stand; the file of the tools is called so too.
+    """
     schemas = {tool["function"]["name"]: tool["function"] for tool in tools}
     sound = {}
     for name, effect in effects.items():
-        problems = list(_problems(name, effect, schemas))
+        problems = list(_problems(f"{table}.{name}", name, effect, schemas, f"{table}.json"))
         for problem in problems:
             report(f"{place}: {problem}")
         if not problems:
@@ -84,21 +107,28 @@ def check_effects(
 
 
 def _problems(
-    name: str, effect: ToolEffect, schemas: Mapping[str, dict[str, Any]]
+    key: str,
+    name: str,
+    effect: ToolEffect,
+    schemas: Mapping[str, dict[str, Any]],
+    declared_in: str,
 ) -> Iterator[str]:
     if name not in schemas:
-        yield f"`tools.{name}`: tools.json declares no tool {name!r}"
+        yield f"`{key}`: {declared_in} declares no tool {name!r}"
         return
     if effect.effect == "write" and effect.returns is not None:
-        yield f"`tools.{name}.returns` is for a read; this is a write, which has `changes`"
+        yield f"`{key}.returns` is for a read; this is a write, which has `changes`"
     if effect.effect == "read" and effect.changes:
-        yield f"`tools.{name}.changes` is for a write; this is a read, which has `returns`"
+        yield f"`{key}.changes` is for a write; this is a read, which has `returns`"
+    if effect.effect == "write" and effect.depends:
+        yield f"`{key}.depends` is for a read, whose answers are kept; this is a write"
     arguments = schemas[name].get("parameters", {}).get("properties", {})
     fields = [("changes", path) for path in effect.changes]
+    fields += [("depends", path) for path in effect.depends]
     fields += [("returns", effect.returns)] if effect.returns is not None else []
     for field, path in fields:
         if problem := _path_problem(path, field, arguments):
-            yield f"`tools.{name}.{field}`: {path!r} {problem}"
+            yield f"`{key}.{field}`: {path!r} {problem}"
 
 
 def _path_problem(path: str, field: str, arguments: Mapping[str, Any]) -> str | None:
@@ -116,8 +146,13 @@ def _path_problem(path: str, field: str, arguments: Mapping[str, Any]) -> str | 
             takes = ", ".join(arguments) or "none"
             return f"names the argument {argument!r}, which the tool does not take ({takes})"
         if segment == ANY and field == "returns":
-            return "has '*', which only `changes` may have"
+            return "has '*', which only `changes` and `depends` may have"
     return None
+
+
+def _all_filled(paths: Iterable[str], arguments: Mapping[str, Any]) -> list[Parts]:
+    filled = (_filled(path, arguments) for path in paths)
+    return [parts for parts in filled if parts is not None]
 
 
 def _filled(path: str, arguments: Mapping[str, Any]) -> Parts | None:

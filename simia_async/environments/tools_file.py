@@ -1,4 +1,6 @@
-"""`tools.json`: the tools that an agent may call, in OpenAI function format."""
+"""`tools.json`: the tools that an agent may call, in OpenAI function format; `user_tools.json`, in
+the same format: those that the user may, on a device of their own.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,24 @@ def read_tools(path: Path, report: Report) -> list[ToolSchema]:
         else:
             tools[name] = tool
     return list(tools.values())
+
+
+def read_user_tools(path: Path, agents: list[ToolSchema], report: Report) -> list[ToolSchema]:
+    """The tools of the user that are sound; none where there is no file.
+
+    One that has the name of an `agents` tool is reported: a call is told apart by its name.
+    """
+    if not path.exists():
+        return []
+    taken = {tool["function"]["name"] for tool in agents}
+    tools = []
+    for tool in read_tools(path, report):
+        name = tool["function"]["name"]
+        if name in taken:
+            report(f"{path}: tool {name!r} is one of the agent's in tools.json; name it otherwise")
+        else:
+            tools.append(tool)
+    return tools
 
 
 def tool_name(tool: Any) -> str | None:

@@ -1,20 +1,22 @@
 """One conversation of the policy with the simulated world, every turn stored before the next.
 
-A machine of four phases. Where it stands follows from the turns alone, so that one that was cut off
-goes on after its last stored turn (`recall`).
+A machine of a few phases. Where it stands follows from the turns alone, so that one that was cut
+off goes on after its last stored turn (`recall`).
 
     user ──► policy ──► tools ──► policy …      the agent called tools
                │  ▲
                ▼  │
               user ┘                            the agent spoke to the user
                └──► judge ──► over              a `StopReason` is due
+
+Where the user has tools too, they may use them before they speak: user ──► device ──► user.
 """
 
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import msgspec
@@ -32,6 +34,7 @@ from simia_async.environments import Environment, Task
 from simia_async.errors import EndpointError, RenderError
 from simia_async.judging import Case, Judge, MadeCall, Verdict, check_case, wanted_state
 from simia_async.messages import Message, ToolCall, visible_text
+from simia_async.rollouts.device_use import DeviceUse, calling_turn
 from simia_async.rollouts.gate import Gate
 from simia_async.rollouts.stop_reason import FINISHED, UNJUDGED, StopReason
 from simia_async.rollouts.voices import NOT_A_CALL, NOT_ENDED, ContextFull, Policy, Said
@@ -42,7 +45,7 @@ from simia_async.simulation.grounding import (
     SharedFacts,
     TranscriptWorld,
 )
-from simia_async.simulation.replies import ToolReply
+from simia_async.simulation.replies import DeviceUserReply, ToolReply
 
 SCORING = 1
 """The run's own scoring."""
@@ -98,6 +101,7 @@ class Phase(StrEnum):
     """What comes next."""
 
     USER = "user"
+    DEVICE = "device"
     POLICY = "policy"
     TOOLS = "tools"
     JUDGE = "judge"
@@ -139,9 +143,11 @@ class Conversation:
         )
         self._begun = seat.begun or self._new_record()
         self._history: list[Message] = []
-        """What was said so far, without the system message."""
+        """What the policy has seen so far, without the system message."""
         self._seen_by_user: list[Message] = []
-        """The same without what the agent only thought."""
+        """All that happened, what the user did on their device too, but not what the agent only
+        thought."""
+        self._device = DeviceUse()
         self._made: list[MadeCall] = []
         self._changes: list[dict[str, Any]] = []
         self._pending: deque[ToolCall] = deque()
@@ -153,6 +159,7 @@ class Conversation:
         self._recall(seat)
         self._steps: dict[Phase, Callable[[], Awaitable[Phase]]] = {
             Phase.USER: self._user_turn,
+            Phase.DEVICE: self._device_turn,
             Phase.POLICY: self._policy_turn,
             Phase.TOOLS: self._tool_turn,
         }
@@ -192,6 +199,8 @@ class Conversation:
             )
         except EndpointError as error:
             raise _Stop(StopReason.SIMULATOR_ERROR, str(error), error) from error
+        if isinstance(reply, DeviceUserReply) and reply.tool_calls:
+            return await self._take(*calling_turn(self._id, reply, len(self._seen_by_user)))
         if not reply.message.strip() and not reply.done:
             raise _Stop(StopReason.SIMULATOR_ERROR, "the user said nothing, and is not done")
         # Who is done before the policy has spoken has not heard it: it tells nothing of it.
@@ -217,22 +226,31 @@ class Conversation:
             problem = {"error": self._problem or NOT_A_CALL}
             return await self._observe(None, _in_code(problem))
         call = self._pending[0]
-        refusal = answer_in_code(self._environment, call)
+        return await self._observe(call, await self._answered(call, "assistant"))
+
+    async def _device_turn(self) -> Phase:
+        call = self._device.pending[0]
+        observation = await self._answered(call, "user")
+        turn = _observing_turn(self._id, "user_tool", observation)
+        message = Message("tool", observation.text, tool_call_id=call.id)
+        return await self._take(turn, message, records=observation.records)
+
+    async def _answered(self, call: ToolCall, caller: Literal["user", "assistant"]) -> Observation:
+        refusal = answer_in_code(self._environment, call, by_user=caller == "user")
         if refusal is not None:
-            return await self._observe(call, _in_code(refusal))
+            return _in_code(refusal)
         try:
-            observation = await self._world.answer(call, self._asker_of(call), self._ledger)
+            return await self._world.answer(call, self._asker_of(call, caller), self._ledger)
         except EndpointError as error:
             raise _Stop(StopReason.SIMULATOR_ERROR, str(error), error) from error
-        return await self._observe(call, observation)
 
     def _asker_of(
-        self, call: ToolCall
+        self, call: ToolCall, caller: Literal["user", "assistant"]
     ) -> Callable[[dict[str, Any] | None, Callable[[str], ToolReply]], Awaitable[ToolReply]]:
         history = self._seen_by_user
         if history[-1].tool_calls != [call]:
             # Of several calls, the one that is meant stands at the end.
-            history = [*history, Message("assistant", tool_calls=[call])]
+            history = [*history, Message(caller, tool_calls=[call])]
 
         async def ask(state: dict[str, Any] | None, read: Callable[[str], ToolReply]) -> ToolReply:
             return await self._setting.simulator.tool(
@@ -243,17 +261,8 @@ class Conversation:
 
     async def _observe(self, call: ToolCall | None, observation: Observation) -> Phase:
         is_ending = call is not None and call.function.name in self._environment.ending_tools
-        turn = TurnRecord(
-            self._id,
-            0,
-            "tool",
-            {},
-            source=observation.source,
-            is_error=observation.is_error,
-            ops=observation.ops,
-            facts=observation.facts,
-            ends=StopReason.AGENT_DONE if is_ending and not observation.is_error else "",
-        )
+        ends = StopReason.AGENT_DONE if is_ending and not observation.is_error else ""
+        turn = _observing_turn(self._id, "tool", observation, ends)
         message = Message("tool", observation.text, tool_call_id=call.id if call else None)
         return await self._take(turn, message, records=observation.records)
 
@@ -267,7 +276,8 @@ class Conversation:
         records: Sequence[FactRecord] = (),
     ) -> Phase:
         """Store the turn together with the calls made for it, then let it count."""
-        turn = msgspec.structs.replace(turn, position=len(self._history), message=message.as_wire())
+        position = len(self._seen_by_user)
+        turn = msgspec.structs.replace(turn, position=position, message=message.as_wire())
         # A turn that was committed counts, whoever is cancelled meanwhile.
         with anyio.CancelScope(shield=True):
             calls, self._ledger = self._ledger, []
@@ -276,8 +286,12 @@ class Conversation:
 
     def _count(self, turn: TurnRecord, message: Message, problem: str | None) -> Phase:
         """What comes after a turn."""
-        self._history.append(message)
         self._seen_by_user.append(without_thoughts(message))
+        if turn.is_users_own:
+            self._device.count(turn, message)
+            self._changes += turn.ops
+            return Phase.DEVICE if self._device.pending else Phase.USER
+        self._history.append(message)
         if turn.role == "assistant":
             self._spoken += 1
             self._pending = deque(message.tool_calls or ())
@@ -305,7 +319,8 @@ class Conversation:
             if turn.role == "assistant" and turn.is_error:
                 problem = self._setting.policy.problem_of(message.content or "") or NOT_A_CALL
             self._phase = self._count(turn, message, problem)
-        self._voice.remember(seat.turns, seat.tokens)
+        heard = [turn for turn in seat.turns if not turn.is_users_own]
+        self._voice.remember(heard, seat.tokens)
         self._world.restore(list(seat.turns), list(seat.own_facts))
 
     # --- the end
@@ -324,6 +339,8 @@ class Conversation:
         reward = verdict.reward if verdict else None
         why = why or (verdict.reason if verdict else None)
         detail = {**(verdict.detail if verdict else {}), "solved": solved}
+        if self._environment.user_tools:
+            detail |= self._device.told
         record = self._ended_record(reason, reward, why, detail)
         records: list[TrajectoryRecord | JudgementRecord] = [record]
         if verdict is not None:
@@ -407,6 +424,22 @@ def _spoken_turn(trajectory_id: int, said: Said) -> TurnRecord:
         token_ids=said.token_ids,
         logprobs=said.logprobs,
         ends=StopReason.CONTEXT_FULL if said.is_cut else "",
+    )
+
+
+def _observing_turn(
+    trajectory_id: int, role: str, observation: Observation, ends: str = ""
+) -> TurnRecord:
+    return TurnRecord(
+        trajectory_id,
+        0,
+        role,
+        {},
+        source=observation.source,
+        is_error=observation.is_error,
+        ops=observation.ops,
+        facts=observation.facts,
+        ends=ends,
     )
 
 

@@ -1,6 +1,9 @@
 """Signs that a policy collapses while its reward looks well."""
 
 from collections.abc import Mapping
+from pathlib import Path
+
+from simia_async.runs.measured_steps import measured_steps
 
 _STEPS = 4
 """Steps whose mean is compared with that of the first ones."""
@@ -9,12 +12,25 @@ _ACTION_FELL = 0.1
 _ENTROPY_LEFT = 0.1
 _PASSIVE_ROSE = 0.2
 
+_STORED = {
+    "rollouts": "rollout/rollouts",
+    "reward_mean": "rollout/reward_mean",
+    "solved_needs_action": "rollout/solved_needs_action",
+    "passive": "rollout/passive",
+    "entropy": "train/entropy",
+}
+"""What is compared, and with it `rollouts`: every step has that, and so none is passed over."""
+
 
 class CollapseGuard:
     """Compares the last steps with the first. `warning` says what is wrong, if anything is."""
 
     def __init__(self) -> None:
         self._steps: list[Mapping[str, float]] = []
+
+    def recall(self, path: Path) -> None:
+        """Take up what earlier sessions of the run at `path` have measured."""
+        self._steps.extend(measured_steps(path, _STORED))
 
     def warning(self, values: Mapping[str, float]) -> str | None:
         """What the measures of one more step, by name, give reason to fear."""

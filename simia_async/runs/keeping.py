@@ -12,7 +12,7 @@ import msgspec
 from simia_store import Reader, Store, TrajectoryRecord, TrajectoryStatus, TurnRecord
 
 from simia_async.environments import Environment
-from simia_async.messages import Message
+from simia_async.messages import Message, messages_for_policy
 from simia_async.runs.harvest import Finished, Harvest
 from simia_async.synthesis.rules import apply_rules
 
@@ -75,9 +75,7 @@ class _Keeper:
         made = []
         with Reader(self._path) as reader:
             for rollout in rollouts:
-                messages = [
-                    msgspec.convert(turn.message, Message) for turn in reader.turns(rollout.id)
-                ]
+                messages = messages_for_policy(reader.turns(rollout.id))
                 made.append(self._made_of(rollout, messages))
         return made
 

@@ -159,6 +159,10 @@ def next_role(turns: Sequence[TurnRecord]) -> str:
         return "judge"
     if last.role == "user":
         return "policy"
+    if last.is_users_own:
+        called = max(n for n, turn in enumerate(turns) if turn.role == "user_call")
+        calls = turns[called].message.get("tool_calls") or ()
+        return "tool" if len(turns) - 1 - called < len(calls) else "user"
     asked = max((n for n, turn in enumerate(turns) if turn.role == "assistant"), default=0)
     calls = turns[asked].message.get("tool_calls") or ()
     if len(turns) - 1 - asked < len(calls):

@@ -2,10 +2,11 @@
 what others may ask of it.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
@@ -32,6 +33,11 @@ from simia_async.runs.world import record_scoring, record_world
 from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
 
+ConnectPolicy = Callable[
+    [PlayConfig, dict[int, Path], ChatClient, Report], AbstractAsyncContextManager[PolicyHost]
+]
+"""Connects what acts: as `connect_policy` does."""
+
 _ASKED = {"policy": {"policy"}, "simulator": {"user", "tool", "joint"}, "judge": {"judge"}}
 """The roles that each of the three parts of a conversation is asked in."""
 
@@ -57,7 +63,7 @@ class Stage:
         self.scheduler = Scheduler(config.concurrency, self.spending)
         self._units = units
         self._environment = environment
-        self._grounded = config.world == "grounded"
+        self._grounded = config.world != "transcript"
         self._simulator = Simulator(
             clients["simulator"],
             environment,
@@ -184,10 +190,13 @@ async def open_stage(
     units: int,
     report: Report,
     may_continue: bool = False,
+    connect: ConnectPolicy = connect_policy,
+    more_roles: Mapping[str, RoleEndpoint] = MappingProxyType({}),
 ) -> AsyncIterator[Stage]:
     """Connect what the settings name, begin the run's record at `path` and let others steer it.
 
-    `adapters` are those of the policy, by version. Raises `UsageError`, `StoreError`,
+    `adapters` are those of the policy, by version; `more_roles` are asked besides those that every
+    run has. Raises `UsageError`, `StoreError`,
     `EndpointError` or `ChildFailed`.
     """
     commands: dict[str, Callable[[dict[str, Any]], str]] = {}
@@ -195,12 +204,13 @@ async def open_stage(
         "user": config.user_endpoint,
         "tool": config.tool_endpoint,
         "judge": config.judge_endpoint,
+        **more_roles,
     }
     async with (
         # First, so that a wrong key or host leaves no run behind.
         connect_simulator(config.simulator, config.budget, report) as simulator,
         connect_roles(simulator, config.simulator, own, config.budget) as roles,
-        connect_policy(config, adapters, simulator, report) as host,
+        connect(config, adapters, simulator, report) as host,
         record_run(path, kind, config, may_continue=may_continue, commands=commands) as store,
     ):
         clients = {**roles, "simulator": simulator, "policy": host.client}

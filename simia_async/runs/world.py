@@ -18,6 +18,7 @@ from simia_async.environments import Environment
 from simia_async.errors import UsageError
 from simia_async.judging import Rubric
 from simia_async.rollouts.conversation import SCORING
+from simia_async.simulation.asking import words_for
 from simia_async.simulation.prompts import SimulatorRole, prompt_record
 
 
@@ -32,7 +33,7 @@ async def record_world(store: Store, environment: Environment, *roles: Simulator
     else:
         _check_same(store.path, before, environment)
     asked = {(prompt.role, prompt.sha256) for prompt in prompts}
-    records = [prompt_record(role, environment.prompts) for role in roles]
+    records = [prompt_record(role, words_for(role, environment)) for role in roles]
     await store.append(*(each for each in records if (each.role, each.sha256) not in asked))
 
 

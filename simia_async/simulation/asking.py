@@ -10,9 +10,10 @@ from simia_async.clients import ChatClient
 from simia_async.environments import Environment
 from simia_async.errors import BadReply
 from simia_async.messages import Message
+from simia_async.simulation import device
 from simia_async.simulation.loose_json import some_json
 from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
-from simia_async.simulation.replies import Judgement, ToolReply, UserReply
+from simia_async.simulation.replies import DeviceUserReply, Judgement, ToolReply, UserReply
 
 Reply = TypeVar("Reply")
 
@@ -35,6 +36,15 @@ _FORMS: dict[SimulatorRole, dict[str, Any]] = {
 }
 """Roles whose answers have one flat form. An endpoint that knows no schemas is asked in JSON mode,
 see `Dialect`."""
+_DEVICE_FORMS = {**_FORMS, "user": _form("user", DeviceUserReply)}
+"""The same where the user has tools."""
+
+
+def words_for(role: SimulatorRole, environment: Environment) -> str:
+    """What a role is told about an environment."""
+    words = words_of(role, environment.prompts)
+    more = device.WORDS.get(role) if environment.user_tools else None
+    return f"{words} {more}" if more else words
 
 
 class Asker:
@@ -45,6 +55,7 @@ class Asker:
         self._environment = environment
         self.tools = msgspec.Raw(msgspec.json.encode(environment.tools))
         """Encoded once; they are part of most prompts."""
+        self.user_tools = msgspec.Raw(msgspec.json.encode(environment.user_tools))
 
     def named(self, role: SimulatorRole, *, policy: bool = False) -> dict[str, Any]:
         """The `<environment>` section of a role's prompt."""
@@ -64,8 +75,12 @@ class Asker:
 
         Raises `EndpointError`; `BadReply` if the second answer cannot be used either.
         """
+        forms = _FORMS
+        if self._environment.user_tools:
+            forms = _DEVICE_FORMS
+            sections = device.with_device(role, sections, self.user_tools)
         prompt = [
-            Message("system", words_of(role, self._environment.prompts)),
+            Message("system", words_for(role, self._environment)),
             Message("user", compose(sections)),
         ]
         for last in (False, True):
@@ -74,7 +89,7 @@ class Asker:
                 role=role,
                 ledger=ledger,
                 trajectory_id=trajectory_id,
-                response_format=_FORMS.get(role, _JSON_MODE),
+                response_format=forms.get(role, _JSON_MODE),
                 **parameters,
             )
             if reply.finish_reason == "length":

@@ -17,12 +17,15 @@ def arguments_of(call: ToolCall) -> dict[str, Any] | None:
         return None
 
 
-def answer_in_code(environment: Environment, call: ToolCall) -> dict[str, str] | None:
+def answer_in_code(
+    environment: Environment, call: ToolCall, *, by_user: bool = False
+) -> dict[str, str] | None:
     """The error observation of a call to an unknown tool or with bad arguments; None if it is fit
-    to be asked of the simulator.
+    to be asked of the simulator. `by_user`: whether it is a call of the user's own tools.
     """
     name = call.function.name
-    validator = environment.validators.get(name)
+    validators = environment.user_validators if by_user else environment.validators
+    validator = validators.get(name)
     if validator is None:
         return {"error": f"unknown tool {name}"}
     arguments = arguments_of(call)

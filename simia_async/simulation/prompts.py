@@ -12,7 +12,7 @@ import msgspec
 from simia_store import PromptRecord
 
 SimulatorRole = Literal["user", "tool", "joint", "judge", "author", "reviewer", "task_author"]
-Tag = Literal["environment", "tools", "seed", "state", "task", "history"]
+Tag = Literal["environment", "tools", "device", "seed", "state", "task", "history"]
 
 TAGS: dict[SimulatorRole, tuple[Tag, ...]] = {
     "user": ("environment", "task", "history"),
@@ -23,7 +23,7 @@ TAGS: dict[SimulatorRole, tuple[Tag, ...]] = {
     "reviewer": ("environment", "tools", "seed"),
     "task_author": ("environment", "tools", "state", "seed"),
 }
-"""The sections that each role is given."""
+"""The sections that each role is given; where the user has tools, `device` too (`device.py`)."""
 
 WORDS: dict[SimulatorRole, str] = {
     "user": (
@@ -122,9 +122,8 @@ def words_of(role: SimulatorRole, own: dict[str, str]) -> str:
     return own.get(role) or WORDS[role]
 
 
-def prompt_record(role: SimulatorRole, own: dict[str, str]) -> PromptRecord:
-    """The same, as the store keeps it."""
-    words = words_of(role, own)
+def prompt_record(role: SimulatorRole, words: str) -> PromptRecord:
+    """What it is told, as the store keeps it."""
     return PromptRecord(role, hashlib.sha256(words.encode()).hexdigest(), words)
 
 

@@ -15,6 +15,22 @@ class UserReply(msgspec.Struct, frozen=True):
     done: bool
 
 
+class DeviceCall(msgspec.Struct, frozen=True):
+    """One call of a user's tool; its arguments are an object, or the JSON text of one."""
+
+    name: str
+    arguments: dict[str, Any] | str = {}
+
+
+class DeviceUserReply(msgspec.Struct, frozen=True):
+    """Role `user`, where the user has tools: calls of these, or else what they say."""
+
+    message: str = ""
+    done: bool = False
+    tool_calls: list[DeviceCall] = []
+    """Where there are some, `message` is not heard by the agent."""
+
+
 TERMINATE = "[TERMINATE]"
 """What a role that plays the user too says when the scenario is over."""
 

@@ -10,9 +10,12 @@ from simia_async.clients import ChatClient, Spending
 from simia_async.environments import Environment, Seed, Task
 from simia_async.messages import Message
 from simia_async.simulation.asking import Asker, read_json
+from simia_async.simulation.device import answers_device
+from simia_async.simulation.device_replies import must_speak, read_joint_user, read_user
 from simia_async.simulation.drafts import read_draft
 from simia_async.simulation.prompts import Tag
 from simia_async.simulation.replies import (
+    DeviceUserReply,
     Draft,
     JointUserReply,
     Review,
@@ -52,24 +55,39 @@ class Simulator:
 
     async def user(
         self, task: Task, history: list[Message], ledger: list[CallRecord], trajectory_id: int
-    ) -> UserReply:
-        """What the user says next. `history` is empty when they speak first."""
+    ) -> UserReply | DeviceUserReply:
+        """What the user says next, or does on their device, where the environment gives them tools.
+
+        `history` is empty when they begin.
+        """
         fresh = not history
+        has_tools = bool(self._environment.user_tools)
         if self._joint:
+            sections = self._joint_sections(task, history, None)
+            if has_tools:
+                read_joint = must_speak(history, read_joint_user)
+                return await self._asker.ask(
+                    "joint", sections, read_joint, ledger, trajectory_id, fresh=fresh
+                )
             reply = await self._asker.ask(
                 "joint",
-                self._joint_sections(task, history, None),
+                sections,
                 partial(read_json, JointUserReply),
                 ledger,
                 trajectory_id,
                 fresh=fresh,
             )
             return reply.as_users()
-        sections: dict[Tag, Any] = {
+        sections = {
             "environment": self._user_asker.named("user"),
             "task": {"scenario": task.scenario, **_reference(task)},
             "history": history,
         }
+        if has_tools:
+            read_users = must_speak(history, read_user)
+            return await self._user_asker.ask(
+                "user", sections, read_users, ledger, trajectory_id, fresh=fresh
+            )
         read = partial(read_json, UserReply)
         return await self._user_asker.ask(
             "user", sections, read, ledger, trajectory_id, fresh=fresh
@@ -84,8 +102,9 @@ class Simulator:
         ledger: list[CallRecord],
         trajectory_id: int,
     ) -> ToolReply:
-        """What the call that ends `history` returns. `state` is what of the world's state it is
-        told; `read` makes a reply of the answer, or complains of it (see `Asker.ask`).
+        """What the call that ends `history`, of the agent or of the user, returns. `state` is what
+        of the world's state it is told; `read` makes a reply of the answer, or complains of it (see
+        `Asker.ask`).
         """
         if self._joint:
             sections = self._joint_sections(task, history, state)
@@ -93,7 +112,7 @@ class Simulator:
         asker = self._tool_asker
         sections = {
             "environment": asker.named("tool"),
-            "tools": asker.tools,
+            "tools": asker.user_tools if answers_device(history) else asker.tools,
             "state": state,
             "history": history,
         }

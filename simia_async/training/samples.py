@@ -9,7 +9,7 @@ import torch
 from simia_store import Reader, TrajectoryStatus
 
 from simia_async.errors import RenderError, UsageError
-from simia_async.messages import Message
+from simia_async.messages import Message, messages_for_policy
 from simia_async.rendering.renderer import Renderer
 
 
@@ -96,7 +96,7 @@ def _read_run(data: Path, source: int, renderer: Renderer, limit: int) -> SftDat
         for trajectory in reader.trajectories(status=TrajectoryStatus.KEPT):
             system = Message("system", environment.policy)
             try:
-                told = [msgspec.convert(t.message, Message) for t in reader.turns(trajectory.id)]
+                told = messages_for_policy(reader.turns(trajectory.id))
                 rendered = renderer.samples([system, *told], environment.tools)
             except (msgspec.ValidationError, RenderError) as error:
                 raise UsageError(f"{data}: trajectory {trajectory.id}: {error}") from error

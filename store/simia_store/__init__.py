@@ -1,5 +1,6 @@
 """The record of a run: one SQLite database, one owner that writes, any number of readers."""
 
+from simia_store.browsing import Browser, Match
 from simia_store.commands import (
     CANCEL,
     CONCURRENCY,
@@ -51,6 +52,7 @@ __all__ = [
     "RESUME",
     "STOP",
     "AdapterRecord",
+    "Browser",
     "CallRecord",
     "CommandRecord",
     "CommandStatus",
@@ -59,6 +61,7 @@ __all__ = [
     "FactRecord",
     "GroupRecord",
     "JudgementRecord",
+    "Match",
     "MetricRecord",
     "Order",
     "OutcomeCount",

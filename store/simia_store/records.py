@@ -154,12 +154,19 @@ class TrajectoryRecord(msgspec.Struct, frozen=True, gc=False):
     finished_at: float | None = None
 
 
+USERS_OWN = ("user_call", "user_tool")
+"""Roles of turns that the policy never saw: what the user did on a device of their own."""
+
+
 class TurnRecord(msgspec.Struct, frozen=True, gc=False):
     """One step of a conversation."""
 
     trajectory_id: int
     position: int
     role: str
+    """That of its message; where it is of the user's own device, `user_call` for calls of the
+    user, and `user_tool` for what one of them returned.
+    """
     message: dict[str, Any]
     """The chat message in OpenAI's wire format."""
     source: str | None = None
@@ -178,6 +185,11 @@ class TurnRecord(msgspec.Struct, frozen=True, gc=False):
     """How many facts of its group an observation was made with."""
     ends: str = ""
     """Why the conversation is over with this turn; empty where it goes on."""
+
+    @property
+    def is_users_own(self) -> bool:
+        """Whether it happened on the user's own device, so that the policy never saw it."""
+        return self.role in USERS_OWN
 
 
 class FactRecord(msgspec.Struct, frozen=True, gc=False):

@@ -9,8 +9,8 @@ from simia_async.builtin.exact.binding import as_function
 from simia_async.environments.tool_effects import ToolFunction
 from simia_async.errors import UsageError
 
-EXACT = ("office", "shell")
-"""Environments whose tools are all there."""
+EXACT = ("office", "shell", "telecom")
+"""Environments whose tools are all there, those of the user too."""
 
 
 def exact_functions(environment: str) -> dict[str, ToolFunction]:

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 from simia_store import FactRecord
 
 from simia_async.environments import Environment
-from simia_async.environments.tool_effects import Parts
+from simia_async.environments.tool_effects import ANY, Parts, ToolEffect
 from simia_async.simulation.grounding.entities import collections_of
 from simia_async.simulation.grounding.observation import Op, State
 from simia_async.simulation.grounding.validation import changed_paths, op_path
@@ -45,7 +46,11 @@ class OwnWorld:
         words = {word for parts in paths for word in _words(parts, before, state)}
         for fact in list(self.known.values()):
             place = self._place_of(fact)
-            if _overlaps(place, paths) or any(_mentions(fact, word) for word in words):
+            if (
+                _overlaps(place, paths)
+                or any(_overlaps(other, paths) for other in self._bases_of(fact))
+                or any(_mentions(fact, word) for word in words)
+            ):
                 del self.known[fact.call]
                 if place is not None and not fact.is_error:
                     self.whole.add(place)
@@ -61,9 +66,16 @@ class OwnWorld:
             self.whole.add(made)
 
     def _place_of(self, fact: FactRecord) -> Parts | None:
+        effect, arguments = self._asked(fact)
+        return effect.returned(arguments) if effect else None
+
+    def _bases_of(self, fact: FactRecord) -> list[Parts]:
+        effect, arguments = self._asked(fact)
+        return effect.follows_from(arguments) if effect else []
+
+    def _asked(self, fact: FactRecord) -> tuple[ToolEffect | None, dict[str, Any]]:
         name, _, arguments = fact.call.partition(" ")
-        effect = self._environment.effects.get(name)
-        return effect.returned(msgspec.json.decode(arguments)) if effect else None
+        return self._environment.effects.get(name), msgspec.json.decode(arguments)
 
 
 def _words(parts: Parts, before: State, after: State) -> Iterator[str]:
@@ -74,9 +86,10 @@ def _words(parts: Parts, before: State, after: State) -> Iterator[str]:
 
 
 def _overlaps(place: Parts | None, paths: Iterable[Parts]) -> bool:
+    """Whether one of the paths is the place, above it or below it; `*` there is any segment."""
     if place is None:
         return False
-    return any(a == b for a, b in ((place[: len(p)], p[: len(place)]) for p in paths))
+    return any(all(a in (ANY, b) for a, b in zip(place, path, strict=False)) for path in paths)
 
 
 def _mentions(fact: FactRecord, word: str) -> bool:

@@ -84,7 +84,7 @@ class GroundedWorld:
         for turn in turns:
             message = msgspec.convert(turn.message, Message)
             calls |= {call.id: call for call in message.tool_calls or ()}
-            if turn.role == "tool" and message.tool_call_id in calls:
+            if message.role == "tool" and message.tool_call_id in calls:
                 self._relive(Request.of(calls[message.tool_call_id]), turn, left)
 
     def _relive(self, request: Request, turn: TurnRecord, left: deque[FactRecord]) -> None:

@@ -1,0 +1,1 @@
+"""What the environment `telecom` is made of."""
