@@ -32,7 +32,7 @@ FROM_CHILD = (
     | st.builds(Published, INTEGERS, st.text(), st.none() | st.text(), INTEGERS)
     | st.builds(Failed, st.text(), st.booleans())
 )
-TO_CHILD = st.builds(TrainSft, st.text(), CONFIG) | st.builds(
+TO_CHILD = st.builds(TrainSft, st.lists(st.text()), CONFIG) | st.builds(
     TrainGrpo, st.text(), CONFIG, INTEGERS, INTEGERS, st.none() | st.text()
 )
 
