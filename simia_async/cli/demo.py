@@ -8,6 +8,7 @@ import typer
 from rich.rule import Rule
 
 from simia_async.cli.curves_svg import write_svg
+from simia_async.cli.demo_watched import watch_demo
 from simia_async.cli.evaluate import print_scores
 from simia_async.cli.generate import print_result, show_progress
 from simia_async.cli.output import progress_bar, report, run, stdout
@@ -28,6 +29,9 @@ def demo(
     directory: Annotated[
         Path | None, typer.Option("--dir", help="Where it goes. Default: runs/demo-<time>.")
     ] = None,
+    tui: Annotated[
+        bool, typer.Option("--tui", help="Watch its runs in the dashboard while they go on.")
+    ] = False,
 ) -> None:
     """The whole loop, small and real, offline.
 
@@ -35,6 +39,9 @@ def demo(
     1M-parameter model.
     """
     place = directory or Path("runs") / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
+    if tui:
+        watch_demo(place)
+        return
     started = time.monotonic()
     run(lambda: _demo(place))
     for name in ("generate", "rl"):

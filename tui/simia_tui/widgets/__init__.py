@@ -1,0 +1,1 @@
+"""Widgets of the dashboard, one module a widget. They know nothing of runs."""
