@@ -4,8 +4,9 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, STOP, StoreError
 from textual.app import App, ComposeResult, SystemCommand
@@ -19,6 +20,9 @@ from simia_tui.pane import Pane
 from simia_tui.panes import OVERVIEW, PANES, ROLLOUTS, TRANSCRIPT
 from simia_tui.shelf import Shelf
 from simia_tui.widgets.status_bar import StatusBar
+
+if TYPE_CHECKING:
+    from simia_tui.steering import Asker
 
 POLL_S = 0.25
 """How often the run is looked at."""
@@ -53,8 +57,15 @@ class Dashboard(App[str | None]):
     ]
 
     def __init__(
-        self, path: Path, *, readonly: bool = False, others: Iterable[Path] = (), pick: bool = False
+        self,
+        path: Path,
+        *,
+        readonly: bool = False,
+        others: Iterable[Path] = (),
+        pick: bool = False,
+        ask: "Asker | None" = None,
     ) -> None:
+        """`ask` asks something of the run where `path` is only a copy of it."""
         super().__init__()
         self.path = path
         self.readonly = readonly
@@ -64,6 +75,7 @@ class Dashboard(App[str | None]):
         """Metrics of runs to compare with, by the run's name."""
         self._others = tuple(others)
         self._pick = pick
+        self._ask = ask
         self._pane = OVERVIEW
         self._frozen = False
         self._asked = ""
@@ -265,7 +277,8 @@ class Dashboard(App[str | None]):
 
         def send() -> None:
             try:
-                answer = steering.ask(self.path, name, arguments)
+                ask = self._ask or partial(steering.ask, self.path)
+                answer = ask(name, arguments)
             except StoreError as error:
                 answer = steering.Answer(f"{name}: {error}", is_good=False)
             if not self._over.is_set():
@@ -308,6 +321,11 @@ class Dashboard(App[str | None]):
                 raise  # else: the app ended between the look and the call
         finally:
             feed.close()
+
+    def warn(self, text: str) -> None:
+        """Show a warning, from whatever thread."""
+        if self.is_running and not self._over.is_set():
+            self.call_from_thread(self.notify, text, severity="warning", markup=False)
 
     def _complain(self, error: Exception) -> None:
         complaint = f"cannot read the run: {error}"

@@ -12,7 +12,14 @@ from simia_tui.app import Dashboard
 def run() -> None:
     """Watch the run that the command line names, or one that is picked in a directory."""
     parser = argparse.ArgumentParser(prog="simia-tui", description=__doc__)
-    parser.add_argument("run", type=Path, help="a run's database, or a directory to pick one in")
+    parser.add_argument(
+        "run",
+        help="a run's database, a directory to pick one in, or a server's URL (its newest run, or "
+        "http://host:port/RUN)",
+    )
+    parser.add_argument(
+        "--token-file", type=Path, help="file with the server's token; default: $SIMIA_SERVER_TOKEN"
+    )
     parser.add_argument("--readonly", action="store_true", help="only watch: steer nothing")
     parser.add_argument(
         "--compare", type=Path, nargs="+", default=[], metavar="RUN",
@@ -20,10 +27,13 @@ def run() -> None:
     )  # fmt: skip
     given = parser.parse_args()
     try:
-        if given.run.is_dir():
-            watch_directory(given.run, readonly=given.readonly)
+        place = Path(given.run)
+        if given.run.startswith(("http://", "https://")):
+            _watch_remote(given.run, given.token_file, readonly=given.readonly)
+        elif place.is_dir():
+            watch_directory(place, readonly=given.readonly)
         else:
-            _watch(given.run, given.compare, readonly=given.readonly)
+            _watch(place, given.compare, readonly=given.readonly)
     except StoreError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -39,6 +49,20 @@ def watch_directory(directory: Path, *, readonly: bool = False) -> None:
             return
         if _watch(picked[0], picked[1:], readonly=readonly, pick=True) != "runs":
             return
+
+
+def _watch_remote(url: str, token_file: Path | None, *, readonly: bool) -> None:
+    from simia_tui.remote import RemoteCopy, RemoteServer, split_url
+
+    address, number = split_url(url)
+    server = RemoteServer(address, token_file)
+    copy = RemoteCopy(server, number or server.newest())
+    try:
+        dashboard = Dashboard(copy.path, readonly=readonly, ask=copy.ask)
+        with copy.followed(dashboard.warn):
+            dashboard.run()
+    finally:
+        copy.close()
 
 
 def _watch(path: Path, others: list[Path], *, readonly: bool, pick: bool = False) -> str | None:

@@ -7,19 +7,25 @@ Methods block: call them off the event loop.
 import os
 import shutil
 import tempfile
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from simia_store import StoreError
+from simia_store import STOP, CommandStatus, StoreError
 from simia_store.replication import Changes, Replica
+
+from simia_tui.steering import Answer
 
 TOKEN_ENV = "SIMIA_SERVER_TOKEN"  # noqa: S105 (a name, not a token)
 _TIMEOUT_S = 15.0
 _PIECE = 2**20
+_EVERY_S = 0.5
 
 
 class RemoteRunLine(msgspec.Struct, frozen=True):
@@ -32,6 +38,11 @@ class RemoteRunLine(msgspec.Struct, frozen=True):
 
 class _Runs(msgspec.Struct, frozen=True):
     runs: list[RemoteRunLine]
+
+
+class _Said(msgspec.Struct, frozen=True):
+    status: CommandStatus
+    answer: str | None
 
 
 class _Problem(msgspec.Struct, frozen=True):
@@ -49,6 +60,15 @@ class RemoteServer:
         """Its runs, the newest first. Raises `StoreError`."""
         return msgspec.json.decode(self._ask("/v1/runs").read(), type=_Runs).runs
 
+    def newest(self) -> str:
+        """The run that was submitted last, those that go on before others. Raises `StoreError` if
+        there is none.
+        """
+        runs = self.runs()
+        if not runs:
+            raise StoreError(f"{self.url}: has no runs yet")
+        return next((run.id for run in runs if run.state == "running"), runs[0].id)
+
     def changes(self, number: str, cursor: int) -> Changes:
         """What was written to a run after a cursor. Raises `StoreError`."""
         told = self._ask(f"/v1/runs/{number}/changes?after={cursor}").read()
@@ -59,9 +79,22 @@ class RemoteServer:
         with self._ask(f"/v1/runs/{number}/database") as answer, path.open("wb") as file:
             shutil.copyfileobj(answer, file, _PIECE)
 
-    def _ask(self, path: str) -> Any:
+    def command(self, number: str, name: str, arguments: dict[str, Any]) -> Answer:
+        """Ask something of a run; its answer. Raises `StoreError`."""
+        if name == STOP:
+            self._ask(f"/v1/runs/{number}/stop", body={}).close()
+            return Answer("stop: the server has been asked to end it", is_good=True)
+        body = {"name": name, "arguments": arguments}
+        told = self._ask(f"/v1/runs/{number}/commands", body=body).read()
+        said = msgspec.json.decode(told, type=_Said)
+        if said.status != CommandStatus.DONE:
+            return Answer(f"{name}: no answer yet", is_good=False)
+        return Answer(f"{name}: {said.answer}", is_good=True)
+
+    def _ask(self, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"}
-        request = urllib.request.Request(self.url + path, headers=headers)  # noqa: S310 (see split_url)
+        data = None if body is None else msgspec.json.encode(body)
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)  # noqa: S310 (see split_url)
         try:
             return urllib.request.urlopen(request, timeout=_TIMEOUT_S)  # noqa: S310
         except urllib.error.HTTPError as error:
@@ -92,6 +125,36 @@ class RemoteCopy:
             self._replica.take(changes)
             if not changes.more:
                 return
+
+    def ask(self, name: str, arguments: dict[str, Any]) -> Answer:
+        """Ask something of the run itself."""
+        return self._server.command(self._number, name, arguments)
+
+    @contextmanager
+    def followed(self, trouble: Callable[[str], None]) -> Iterator[None]:
+        """Kept up to date from a thread as long as the context lasts. `trouble` hears of a server
+        that does not answer, once until it does again.
+        """
+        over = threading.Event()
+
+        def follow() -> None:
+            is_lost = False
+            while not over.wait(_EVERY_S):
+                try:
+                    self.refresh()
+                    is_lost = False
+                except StoreError as error:
+                    if not is_lost:
+                        trouble(f"what is shown grows old: {error}")
+                    is_lost = True
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(_TIMEOUT_S)
 
     def close(self) -> None:
         """Remove the copy."""

@@ -1,5 +1,6 @@
 """What can be asked of a live run, and whether it can be asked now."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ class Answer(msgspec.Struct, frozen=True):
 
     text: str
     is_good: bool
+
+
+Asker = Callable[[str, dict[str, Any]], Answer]
+"""Asks a run for what a command names, and waits for its answer."""
 
 
 def obstacle(snapshot: Snapshot | None, *, readonly: bool) -> str | None:
