@@ -30,6 +30,7 @@ MANY = 1000
 """New rows are counted up to so many."""
 _REST = 15.0
 """How many times as long as a look at the run took it is left alone afterwards."""
+_SOON_S = 0.05
 
 
 class Row(Protocol):
@@ -125,6 +126,7 @@ class KeysetList(Widget, Generic[R], can_focus=True):
         self._reading = ""
         self._ticket = 0
         self._rest_until = 0.0
+        self._looks_later = False
 
     @property
     def row(self) -> R | None:
@@ -151,9 +153,19 @@ class KeysetList(Widget, Generic[R], can_focus=True):
     def look_again(self) -> None:
         """Something was written: read the window anew, and count what came after it."""
         source = self._source
-        if source is None or self._reading or source.is_costly or monotonic() < self._rest_until:
+        if source is None or source.is_costly:
             return
-        self._read(self._follow if self.following else self._refresh, "")
+        rest_s = self._rest_until - monotonic()
+        if not self._reading and rest_s <= 0:
+            self._read(self._follow if self.following else self._refresh, "")
+        elif not self._looks_later:
+            # Nothing else may be written for a long time, so what is put off is made up for.
+            self._looks_later = True
+            self.set_timer(max(rest_s, _SOON_S), self._look_after_rest)
+
+    def _look_after_rest(self) -> None:
+        self._looks_later = False
+        self.look_again()
 
     def render_line(self, y: int) -> Strip:
         """One line on the background of the theme."""
