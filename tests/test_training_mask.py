@@ -132,7 +132,8 @@ def conversations(draw: st.DrawFn, *, calls: bool, beside: bool) -> list[Message
                 f"call_{number}_{step}",
                 FunctionCall(draw(st.sampled_from(["f", "g"])), json.dumps(draw(ARGUMENTS))),
             )
-            said = draw(st.none() | WORDS) if beside else None
+            # What begins with a space joins the line break before it where all is read at once.
+            said = draw(st.none() | WORDS.map(str.strip)) if beside else None
             messages.append(Message("assistant", said, tool_calls=[call]))
             messages.append(Message("tool", draw(WORDS), tool_call_id=call.id))
         thought = f"<think>\n{draw(WORDS).strip()}\n</think>\n\n" if draw(st.booleans()) else ""
