@@ -22,10 +22,10 @@ from simia_store import (
     TurnRecord,
     open_store,
 )
+from simia_store.state_changes import changes_by_turn
 from typer.testing import CliRunner, Result
 
 from simia_async.cli.main import app
-from simia_async.cli.state_changes import changes_by_turn
 from simia_async.environments import Scenario, Task
 from simia_async.messages import FunctionCall, Message, ToolCall
 

@@ -13,8 +13,8 @@ from simia_store import (
     TrajectoryRecord,
     TurnRecord,
 )
+from simia_store.state_changes import StateChange, changes_by_turn
 
-from simia_async.cli.state_changes import StateChange, changes_by_turn
 from simia_async.environments import Task, load_environment
 from simia_async.errors import UsageError
 from simia_async.messages import Message, visible_text

@@ -11,10 +11,9 @@ from simia_store import (
     TrajectoryRecord,
     TurnRecord,
 )
+from simia_store.state_changes import StateChange, changes_by_turn
 
 _MOST_FACTS = 2000
-
-_ABSENT: Any = object()
 
 
 class Conversation(msgspec.Struct, frozen=True):
@@ -58,57 +57,23 @@ def read_conversation(browser: Browser, number: int) -> Conversation | None:
     )
 
 
-def state_changes(turns: list[TurnRecord], facts: list[FactRecord], state: Any) -> list[list[str]]:
+def state_changes(
+    turns: list[TurnRecord], facts: list[FactRecord], state: dict[str, Any] | None
+) -> list[list[str]]:
     """The changes of every turn in words. `state` is what the conversation began in, as far as the
     task says; what stood in a place before is told where that is known.
     """
-    known = 0
-    changes: list[list[str]] = []
-    for turn in turns:
-        for fact in facts[known : turn.facts]:
-            # The turn that told a fact holds its operations itself.
-            if fact.ops != turn.ops:
-                state = _after(state, fact.ops)
-        known = max(known, turn.facts)
-        lines: list[str] = []
-        for op in turn.ops:
-            if op.get("op") != "test":
-                lines.append(_change(op, state))
-            state = _after(state, [op])
-        changes.append(lines)
-    return changes
+    return [[_words(each) for each in changes] for changes in changes_by_turn(turns, facts, state)]
 
 
-def _change(op: dict[str, Any], state: Any) -> str:
-    kind, path = str(op.get("op")), str(op.get("path"))
-    if kind in ("move", "copy"):
-        return f"~ {path}: {kind} of {op.get('from')}"
-    before = _at(state, path)
-    was = "" if before is _ABSENT else _json(before)
-    if kind == "remove":
-        return f"- {path}" + (f" (was {was})" if was else "")
-    arrow = f"{was} → " if was and not isinstance(_at(state, path.rpartition("/")[0]), list) else ""
-    return f"{'+' if kind == 'add' and not arrow else '~'} {path}: {arrow}{_json(op.get('value'))}"
-
-
-def _at(state: Any, path: str) -> Any:
-    from jsonpointer import JsonPointerException, resolve_pointer
-
-    try:
-        return _ABSENT if state is None else resolve_pointer(state, path, _ABSENT)
-    except JsonPointerException:
-        return _ABSENT
-
-
-def _after(state: Any, ops: list[dict[str, Any]]) -> Any:
-    """The state afterwards; None, from then on, if it cannot be told."""
-    from jsonpatch import JsonPatchException, apply_patch
-    from jsonpointer import JsonPointerException
-
-    try:
-        return None if state is None else apply_patch(state, ops)
-    except (JsonPatchException, JsonPointerException, TypeError, ValueError, LookupError):
-        return None
+def _words(change: StateChange) -> str:
+    if change.op in ("move", "copy"):
+        return f"~ {change.path}: {change.op} of {change.after}"
+    was = _json(change.before) if change.knows_before else ""
+    if change.op == "remove":
+        return f"- {change.path}" + (f" (was {was})" if was else "")
+    sign = "+" if change.op == "add" and not was else "~"
+    return f"{sign} {change.path}: {f'{was} → ' if was else ''}{_json(change.after)}"
 
 
 def _json(value: Any) -> str:

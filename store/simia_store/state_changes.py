@@ -5,10 +5,9 @@ from typing import Any
 
 import msgspec
 from jsonpointer import JsonPointerException, resolve_pointer
-from simia_store import FactRecord, TurnRecord
 
-from simia_async.errors import BadReply
-from simia_async.simulation import apply_ops
+from simia_store.patches import PatchError, patched
+from simia_store.records import FactRecord, TurnRecord
 
 _ABSENT: Any = object()
 
@@ -79,8 +78,8 @@ def _at(state: dict[str, Any] | None, path: str) -> Any:
 def _after(state: dict[str, Any] | None, ops: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The state afterwards; None, from then on, if it cannot be told."""
     try:
-        return None if state is None else apply_ops(state, ops)
-    except BadReply:
+        return None if state is None else patched(state, ops)
+    except PatchError:
         return None
 
 
