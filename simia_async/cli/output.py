@@ -2,13 +2,11 @@
 errors in one sentence.
 """
 
-import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn, TypeVar
 
-import anyio
 import msgspec
 import typer
 from rich.console import Console
@@ -25,6 +23,7 @@ from simia_store import printable
 
 from simia_async.errors import ChildFailed, RunStopped, SimiaError, single_error
 from simia_async.speed import run_fast
+from simia_async.supervision.signals import Signalled, until_signalled
 
 # Without emoji: a path or a port may read like the name of one.
 stdout = Console(emoji=False)
@@ -47,35 +46,14 @@ def run(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
     """
     try:
         with single_error():
-            return run_fast(_until_signalled, main)
+            return run_fast(until_signalled, main)
     except RunStopped as stop:
         stderr.print(f"{stop}; what was committed stays")
     except SimiaError as error:
         fail(error)
-    except _Stopped:
+    except Signalled:
         stderr.print("stopped; what was committed stays")
     raise typer.Exit(EXIT_INTERRUPTED)
-
-
-class _Stopped(Exception):
-    """A signal asked for the end."""
-
-
-async def _until_signalled(main: Callable[[], Coroutine[Any, Any, R]]) -> R:
-    results: list[R] = []
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as group:
-
-            async def end_on_signal() -> None:
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-
-            group.start_soon(end_on_signal)
-            results.append(await main())
-            group.cancel_scope.cancel()
-    if not results:
-        raise _Stopped
-    return results[0]
 
 
 def fail(error: SimiaError) -> NoReturn:

@@ -5,17 +5,12 @@ of its trials (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods, 19
 """
 
 import math
-import random
-from collections.abc import Callable, Sequence
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Sequence
 from statistics import fmean
 
 import msgspec
 
-_RESAMPLES = 2000
-_TAIL = 0.025
-"""Share of the resamples that lies beyond each end of a 95% interval."""
+from simia_async.evaluation.resampling import RESAMPLES, TAIL, draws, unseen
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -40,18 +35,10 @@ def estimate(values: Sequence[float], least: float = 0.0, most: float = 1.0) -> 
         return None
     n, mean = len(values), fmean(values)
     if min(values) == max(values):
-        unseen = 1 - _TAIL ** (1 / n)
-        low, high = mean - unseen * (mean - least), mean + unseen * (most - mean)
+        other = unseen(n)
+        low, high = mean - other * (mean - least), mean + other * (most - mean)
     else:
-        means = sorted(sum(draw(values)) / n for draw in _draws(n))
-        low = min(mean, means[int(_TAIL * _RESAMPLES)])
-        high = max(mean, means[math.ceil((1 - _TAIL) * _RESAMPLES) - 1])
+        means = sorted(sum(draw(values)) / n for draw in draws(n))
+        low = min(mean, means[int(TAIL * RESAMPLES)])
+        high = max(mean, means[math.ceil((1 - TAIL) * RESAMPLES) - 1])
     return Estimate(mean, max(least, low), min(most, high), n)
-
-
-@lru_cache(maxsize=8)
-def _draws(n: int) -> list[Callable[[Sequence[float]], tuple[float, ...]]]:
-    """Resamples of `n` tasks, at least two."""
-    rng = random.Random(n)
-    drawn = (rng.choices(range(n), k=n) for _ in range(_RESAMPLES))
-    return [itemgetter(first, second, *rest) for first, second, *rest in drawn]

@@ -24,9 +24,11 @@ least 95 % of repetitions (`tests/soak/test_luck_finds_truth.py`).
 import math
 import random
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 import msgspec
+
+from simia_async.evaluation.resampling import RESAMPLES, expanded_tail
 
 Judgings = Sequence[float]
 """Rewards of one replay."""
@@ -35,7 +37,6 @@ Rollout = Sequence[Judgings]
 TaskRewards = Sequence[Rollout]
 """Rollouts of one task. What has no reward is not among them."""
 
-_RESAMPLES = 2000
 _TAIL = 0.005
 """Left out at each end."""
 _NOTHING = 1e-12
@@ -195,35 +196,15 @@ def _intervals(sums: Sequence[_Sums], seed: int) -> dict[str, tuple[float, float
     """Of every share, by name; none where it cannot be told in most resamples."""
     chance = random.Random(f"variance/{seed}")
     drawn = [
-        _shares(_components(_added(chance.choices(sums, k=len(sums))))) for _ in range(_RESAMPLES)
+        _shares(_components(_added(chance.choices(sums, k=len(sums))))) for _ in range(RESAMPLES)
     ]
     drawn = [each for each in drawn if each]
-    if len(drawn) * 2 < _RESAMPLES:
+    if len(drawn) * 2 < RESAMPLES:
         return {}
-    tail = _expanded_tail(len(sums))
+    tail = expanded_tail(len(sums), _TAIL)
     found = {}
     for name in drawn[0]:
         values = sorted(each[name] for each in drawn)
         left_out = int(tail * len(values))
         found[name] = (values[left_out], values[-1 - left_out])
     return found
-
-
-def _expanded_tail(count: int) -> float:
-    """The tail to cut off for one of `_TAIL`, as a t interval is wider than a normal one."""
-    scaled = _t_quantile(1 - _TAIL, count - 1) * math.sqrt(count / (count - 1))
-    return NormalDist().cdf(-scaled)
-
-
-def _t_quantile(probability: float, freedom: int) -> float:
-    """Student's t, by its expansion about the normal distribution (Abramowitz and Stegun, Handbook
-    of Mathematical Functions, 26.7.5).
-    """
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return math.fsum(term / freedom**power for power, term in enumerate(terms))

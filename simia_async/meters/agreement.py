@@ -17,7 +17,8 @@ from statistics import fmean
 
 import msgspec
 
-from simia_async.meters.figures import Figure, draws, mean, percentiles, share
+from simia_async.evaluation.resampling import draws
+from simia_async.meters.figures import Figure, mean, percentiles, share
 
 _BINS = 10
 

@@ -13,21 +13,14 @@ an interval.
 """
 
 import math
-import random
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Hashable, Iterable
 from statistics import NormalDist
-from typing import Any
 
 import msgspec
 
-_Z = NormalDist().inv_cdf(0.975)
-_TAIL = 0.025
-_RESAMPLES = 2000
+from simia_async.evaluation.resampling import draws, expanded_tail, unseen
 
-Draw = Callable[[Sequence[Any]], tuple[Any, ...]]
-"""Takes the items of one resample."""
+_Z = NormalDist().inv_cdf(0.975)
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -82,8 +75,8 @@ def mean(values: Iterable[tuple[Hashable, float | None]]) -> Figure:
         return Figure(value, total)
     means = [sums[cluster] / counts[cluster] for cluster in sums]
     if max(means) - min(means) < 1e-12:
-        unseen = 1 - _TAIL ** (1 / len(sums))
-        return Figure(value, total, value * (1 - unseen), value + (1 - value) * unseen)
+        other = unseen(len(sums))
+        return Figure(value, total, value * (1 - other), value + (1 - value) * other)
     of_sums, of_counts = list(sums.values()), [float(each) for each in counts.values()]
     drawn = (sum(draw(of_sums)) / sum(draw(of_counts)) for draw in draws(len(sums)))
     low, high = percentiles(drawn, len(sums))
@@ -93,28 +86,5 @@ def mean(values: Iterable[tuple[Hashable, float | None]]) -> Figure:
 def percentiles(resampled: Iterable[float], clusters: int) -> tuple[float, float]:
     """The 95% interval of what was reckoned of each resample of so many clusters."""
     told = sorted(resampled)
-    scale = _t_quantile(1 - _TAIL, clusters - 1) * math.sqrt(clusters / (clusters - 1))
-    left_out = int(NormalDist().cdf(-scale) * len(told))
+    left_out = int(expanded_tail(clusters) * len(told))
     return told[left_out], told[-1 - left_out]
-
-
-@lru_cache(maxsize=32)
-def draws(n: int) -> list[Draw]:
-    """Resamples of `n` clusters, at least two; the same whenever they are asked for."""
-    rng = random.Random(n)
-    drawn = (rng.choices(range(n), k=n) for _ in range(_RESAMPLES))
-    return [itemgetter(first, second, *rest) for first, second, *rest in drawn]
-
-
-def _t_quantile(probability: float, freedom: int) -> float:
-    """Student's t, by its expansion about the normal distribution (Abramowitz and Stegun, Handbook
-    of Mathematical Functions, 26.7.5).
-    """
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        z,
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    )
-    return math.fsum(term / freedom**power for power, term in enumerate(terms))

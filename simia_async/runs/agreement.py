@@ -38,11 +38,9 @@ from simia_async.runs.meter_session import (
     MeterProgress,
     MeterSession,
     answered_in_vain,
+    open_meter,
     settled,
 )
-from simia_async.runs.pulse import pulse
-from simia_async.runs.record import record_run
-from simia_async.runs.simulators import connect_roles, connect_simulator
 from simia_async.runs.world import check_same_world, record_scoring, record_world
 from simia_async.simulation import arguments_of
 from simia_async.simulation.prompts import words_of
@@ -124,38 +122,20 @@ async def run_agreement(
     file = recorded_file(plan.environment, config.recorded)
     digest = await anyio.to_thread.run_sync(digest_of, file)
     settings = _AgreementRun(**msgspec.structs.asdict(config), recorded_sha256=digest)
-    async with (
-        connect_simulator(config.simulator, config.budget, report) as simulator,
-        connect_roles(
-            simulator, config.simulator, {"judge": config.judge_endpoint}, config.budget
-        ) as clients,
-        record_run(plan.path, "agreement", settings, may_continue=True) as store,
-    ):
-        client = clients["judge"]
+    opened = open_meter("agreement", "judge", settings, config.judge_endpoint, plan.path, report)
+    async with opened as (_, client, store):
         await record_world(store, plan.environment, "judge")
         await record_scoring(store, plan.rubric, client)
         questions = _Verdicts(plan, client)
         session = MeterSession(questions, client, store, len(plan.labelled), on_progress)
-        sources = {
-            "judge": client.governor.statistics,
-            "spending": session.spent,
-            "writer": store.statistics,
-        }
-        async with pulse(store, sources):
-            budget_spent = await session.run(plan.left, plan.stored.values(), report)
-            read = partial(
-                read_result,
-                plan.path,
-                plan.labelled,
-                threshold=config.threshold,
-                model=client.endpoint.model or "",
-                failed=session.failed,
-                budget_spent=budget_spent,
-                spending=session.spent(),
-            )
-            result, metrics = await anyio.to_thread.run_sync(read)
-            await store.append(*metrics)
-            return result
+        read = partial(
+            read_result,
+            plan.path,
+            plan.labelled,
+            threshold=config.threshold,
+            model=client.endpoint.model or "",
+        )
+        return await session.measure(plan.left, plan.stored.values(), report, "judge", read)
 
 
 def _task(labelled: Labelled, config: AgreementConfig, environment: Environment) -> Task:

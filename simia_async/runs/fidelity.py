@@ -42,11 +42,9 @@ from simia_async.runs.meter_session import (
     MeterProgress,
     MeterSession,
     answered_in_vain,
+    open_meter,
     settled,
 )
-from simia_async.runs.pulse import pulse
-from simia_async.runs.record import record_run
-from simia_async.runs.simulators import connect_roles, connect_simulator
 from simia_async.runs.world import check_same_world, record_world
 from simia_async.simulation import Simulator, answer_in_code, arguments_of
 from simia_async.simulation.asking import read_json
@@ -141,35 +139,13 @@ async def run_fidelity(
     file = recorded_file(plan.environment, config.recorded)
     digest = await anyio.to_thread.run_sync(digest_of, file)
     settings = _FidelityRun(**msgspec.structs.asdict(config), recorded_sha256=digest)
-    async with (
-        connect_simulator(config.simulator, config.budget, report) as simulator,
-        connect_roles(
-            simulator, config.simulator, {"tool": config.tool_endpoint}, config.budget
-        ) as clients,
-        record_run(plan.path, "fidelity", settings, may_continue=True) as store,
-    ):
+    opened = open_meter("fidelity", "tool", settings, config.tool_endpoint, plan.path, report)
+    async with opened as (simulator, client, store):
         await record_world(store, plan.environment, "tool")
-        questions = _Observations(plan, simulator, clients["tool"])
-        session = MeterSession(questions, clients["tool"], store, len(plan.steps), on_progress)
-        sources = {
-            "simulator": clients["tool"].governor.statistics,
-            "spending": session.spent,
-            "writer": store.statistics,
-        }
-        async with pulse(store, sources):
-            budget_spent = await session.run(plan.left, plan.stored.values(), report)
-            read = partial(
-                read_result,
-                plan.path,
-                plan.steps,
-                plan.kinds,
-                failed=session.failed,
-                budget_spent=budget_spent,
-                spending=session.spent(),
-            )
-            result, metrics = await anyio.to_thread.run_sync(read)
-            await store.append(*metrics)
-            return result
+        questions = _Observations(plan, simulator, client)
+        session = MeterSession(questions, client, store, len(plan.steps), on_progress)
+        read = partial(read_result, plan.path, plan.steps, plan.kinds)
+        return await session.measure(plan.left, plan.stored.values(), report, "simulator", read)
 
 
 def _nothing_to_measure(

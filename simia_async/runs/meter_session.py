@@ -1,31 +1,35 @@
 """One session of a meter: what is lacking is asked, each on its own, within the budget."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
 import anyio.to_thread
 import msgspec
-from simia_store import CallRecord, Store, TrajectoryRecord, TrajectoryStatus
+from simia_store import CallRecord, MetricRecord, Store, TrajectoryRecord, TrajectoryStatus
 from simia_store.records import Record
 
 from simia_async.clients import ChatClient, SpendingStatistics
+from simia_async.config import AgreementConfig, FidelityConfig, RoleEndpoint, RunKind
 from simia_async.errors import BadReply, EndpointError, EndpointRefused
 from simia_async.runs.lost import lost_call
 from simia_async.runs.meter_plan import UNUSABLE, is_settled
-from simia_async.runs.outage import OutageWatch
+from simia_async.runs.outage import FOR_GOOD, OutageWatch
+from simia_async.runs.pulse import pulse
+from simia_async.runs.record import record_run
+from simia_async.runs.simulators import connect_roles, connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
 from simia_async.supervision.service import Report
-
-_OF_THE_ENDPOINT = (401, 402, 403, 404)
-"""HTTP statuses that say nothing of the question: key, quota, model."""
 
 _AHEAD = 2
 """Questions under way for each call that may be in flight."""
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 _Asked = TypeVar("_Asked", contravariant=True)
 
 
@@ -44,6 +48,26 @@ class MeterProgress(msgspec.Struct, frozen=True):
     failed: int
     """In this session, because the endpoint failed; they are asked again by the next one."""
     spending: SpendingStatistics
+
+
+@asynccontextmanager
+async def open_meter(
+    kind: RunKind,
+    role: str,
+    config: FidelityConfig | AgreementConfig,
+    own: RoleEndpoint,
+    path: Path,
+    report: Report,
+) -> AsyncIterator[tuple[ChatClient, ChatClient, Store]]:
+    """The simulator's client, that of the `role` that is measured, which may have an endpoint of
+    its `own`, and the run's record. Raises `UsageError`, `StoreError` or `EndpointError`.
+    """
+    async with (
+        connect_simulator(config.simulator, config.budget, report) as simulator,
+        connect_roles(simulator, config.simulator, {role: own}, config.budget) as clients,
+        record_run(path, kind, config, may_continue=True) as store,
+    ):
+        yield simulator, clients[role], store
 
 
 class Questions(Protocol[_Asked]):
@@ -98,6 +122,32 @@ class MeterSession(Generic[Item]):
         begun = await run_within(self._client.spending, units, lambda active: active < room)
         return begun < len(left)
 
+    async def measure(
+        self,
+        left: Sequence[Item],
+        stored: Iterable[TrajectoryRecord],
+        report: Report,
+        source: str,
+        read: Callable[..., tuple[Result, list[MetricRecord]]],
+    ) -> Result:
+        """`run`, with what the endpoint says of itself written down as `source`; then what `read`
+        makes of the record, whose figures are written down too. It is told how many questions
+        `failed`, whether the `budget_spent` itself and the `spending`.
+        """
+        sources = {
+            source: self._client.governor.statistics,
+            "spending": self.spent,
+            "writer": self._store.statistics,
+        }
+        async with pulse(self._store, sources):
+            budget_spent = await self.run(left, stored, report)
+            ended = partial(
+                read, failed=self.failed, budget_spent=budget_spent, spending=self.spent()
+            )
+            result, metrics = await anyio.to_thread.run_sync(ended)
+            await self._store.append(*metrics)
+        return result
+
     def spent(self) -> SpendingStatistics:
         """What was spent, projected to the end."""
         return self._client.spending.statistics(self._wanted - self._done)
@@ -147,7 +197,7 @@ def is_unusable(error: EndpointError) -> bool:
     Anything else tells of the way to it, and nothing of what would have been said.
     """
     if isinstance(error, EndpointRefused):
-        return error.status not in _OF_THE_ENDPOINT
+        return error.status not in FOR_GOOD
     return isinstance(error, BadReply)
 
 

@@ -4,8 +4,8 @@ from simia_async.errors import BadReply, EndpointError, EndpointRefused
 
 _IN_A_ROW = 20
 """Failed calls in a row, each beyond its own retry budget, that are an outage."""
-_FOR_GOOD = (401, 402, 403, 404)
-"""HTTP statuses that the next call would get too: key, quota, model."""
+FOR_GOOD = (401, 402, 403, 404)
+"""HTTP statuses that the next call would get too, whatever it asks: key, quota, model."""
 
 
 class OutageWatch:
@@ -26,5 +26,5 @@ class OutageWatch:
             return False
         self._failures_in_a_row += 1
         if isinstance(error, EndpointRefused):
-            return not self._answered or error.status in _FOR_GOOD
+            return not self._answered or error.status in FOR_GOOD
         return self._failures_in_a_row >= _IN_A_ROW

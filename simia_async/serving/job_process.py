@@ -4,14 +4,12 @@ It does the run as a script would, through the public API, and leaves an outcome
 server, which finds it again by its lock.
 """
 
-import signal
 import sys
 import time
 from collections.abc import AsyncIterable
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import anyio
 
 import simia_async
 from simia_async.errors import (
@@ -25,6 +23,7 @@ from simia_async.errors import (
 )
 from simia_async.serving.jobs import Job, JobDirectory, JobState, Outcome
 from simia_async.speed import run_fast
+from simia_async.supervision.signals import Signalled, until_signalled
 
 EXIT_CUT_OFF = 3
 """What the run needs failed, such as a child or a network: another process may go on with it."""
@@ -47,8 +46,8 @@ def _outcome(directory: JobDirectory, job: Job) -> Outcome | None:
     """How the run ended; None where it was cut off and may go on."""
     try:
         with single_error():
-            ended = run_fast(_until_signalled, job, directory)
-    except RunStopped:
+            run_fast(until_signalled, partial(_do, job, directory))
+    except (RunStopped, Signalled):
         return Outcome(JobState.STOPPED)
     except (ChildFailed, EndpointUnavailable, RateLimited) as error:
         _say(f"cut off: {error}")
@@ -56,24 +55,7 @@ def _outcome(directory: JobDirectory, job: Job) -> Outcome | None:
     except SimiaError as error:
         _say(f"failed: {error}")
         return Outcome(JobState.FAILED, str(error))
-    return Outcome(JobState.DONE if ended else JobState.STOPPED)
-
-
-async def _until_signalled(job: Job, directory: JobDirectory) -> bool:
-    """Whether the run came to its end before a signal did."""
-    ended = False
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as group:
-
-            async def end_on_signal() -> None:
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-
-            group.start_soon(end_on_signal)
-            await _do(job, directory)
-            ended = True
-            group.cancel_scope.cancel()
-    return ended
+    return Outcome(JobState.DONE)
 
 
 async def _do(job: Job, directory: JobDirectory) -> None:
