@@ -90,7 +90,7 @@ _KINDS = ("needs_action", "no_action")
 
 
 def _together(shares: list[Share]) -> str:
-    share = Share(sum(s.hits for s in shares), sum(s.total for s in shares))
+    share = Share.of(shares)
     low, high = share.interval
     return f"{share.hits}/{share.total} = {share.value:.2f} ({low:.2f}–{high:.2f})"
 

@@ -159,27 +159,20 @@ def table(results: Iterable[Result]) -> Iterator[str]:
             if arm
             else ["before RL", "", ""]
         )
-        cells += [shown(_all(sampled)), shown(_needs(sampled)), shown(_no(sampled))]
-        cells += [shown(_all(greedy)), ", ".join(f"{_all([s]).value:.2f}" for s in sampled)]
+        cells += [shown(Share.of(each.all for each in sampled)), *kinds(sampled)]
+        cells += [
+            shown(Share.of(each.all for each in greedy)),
+            ", ".join(f"{each.all.value:.2f}" for each in sampled),
+        ]
         yield f"| {' | '.join(cells)} |"
 
 
-def _needs(scores: Iterable[PolicyScore]) -> Share:
-    return together(score.needs_action for score in scores)
-
-
-def _no(scores: Iterable[PolicyScore]) -> Share:
-    return together(score.no_action for score in scores)
-
-
-def _all(scores: list[PolicyScore]) -> Share:
-    return together([_needs(scores), _no(scores)])
-
-
-def together(shares: Iterable[Share]) -> Share:
-    """Counted as one."""
-    counts = [(share.hits, share.total) for share in shares]
-    return Share(sum(hits for hits, _ in counts), sum(total for _, total in counts))
+def kinds(scores: list[PolicyScore]) -> tuple[str, str]:
+    """Tasks that need an action and tasks that do not, counted together."""
+    return (
+        shown(Share.of(score.needs_action for score in scores)),
+        shown(Share.of(score.no_action for score in scores)),
+    )
 
 
 def shown(share: Share) -> str:

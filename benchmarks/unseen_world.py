@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 import simia_async
-from benchmarks.sim_to_real import shown, together
+from benchmarks.sim_to_real import kinds
 from simia_async.builtin.scripted_worlds import SCRIPTED_WORLDS
 from simia_async.config import TINY
 from simia_async.evaluation.shares import PolicyScore
@@ -108,17 +108,10 @@ def table(results: Iterable[Result]) -> Iterator[str]:
         for number, policy in enumerate(POLICIES):
             greedy = [result.scores[2 * number] for result in found]
             sampled = [result.scores[2 * number + 1] for result in found]
-            cells = [world, policy, _needs(greedy), _needs(sampled), _no(greedy), _no(sampled)]
+            (needs, no), (needs_sampled, no_sampled) = kinds(greedy), kinds(sampled)
+            cells = [world, policy, needs, needs_sampled, no, no_sampled]
             by_seed = ", ".join(f"{score.needs_action.value:.2f}" for score in sampled)
             yield f"| {' | '.join([*cells, by_seed])} |"
-
-
-def _needs(scores: list[PolicyScore]) -> str:
-    return shown(together(score.needs_action for score in scores))
-
-
-def _no(scores: list[PolicyScore]) -> str:
-    return shown(together(score.no_action for score in scores))
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ have failed has failed.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import jsonpatch
@@ -18,7 +17,7 @@ from aiohttp import web
 from simia_async.builtin.answers import answer
 from simia_async.builtin.mini_retail import MINI_RETAIL
 from simia_async.builtin.server import completion
-from simia_async.builtin.server.draws import draw
+from simia_async.builtin.server.draws import chance_of
 from simia_async.environments import Task
 from simia_async.messages import Message
 from simia_async.simulation.code_answers import arguments_of
@@ -43,7 +42,7 @@ class UntrueSimulator:
         sections = self._completed(read_sections(prompt))
         seen = self._seen[prompt] = self._seen.get(prompt, 0) + 1
         said = answer(compose(sections), 0)
-        chance = partial(_chance, self._seed, prompt, seen)
+        chance = chance_of(self._seed, prompt, seen)
         return msgspec.json.encode(self._lies.told(said, sections, chance)).decode()
 
     def _completed(self, sections: dict[Any, Any]) -> dict[Any, Any]:
@@ -69,10 +68,6 @@ class UntrueSimulator:
             outcome = MINI_RETAIL.call(state, call.function.name, arguments_of(call) or {})
             state = jsonpatch.apply_patch(state, outcome.ops)
         return state
-
-
-def _chance(seed: int, prompt: str, seen: int, about: str) -> float:
-    return draw(seed, about, prompt, seen)
 
 
 @asynccontextmanager

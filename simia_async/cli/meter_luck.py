@@ -10,6 +10,7 @@ from simia_store import Reader, printable
 
 from simia_async.cli import options
 from simia_async.cli.generate import cost_note
+from simia_async.cli.meter_common import Resume
 from simia_async.cli.output import AsJson, print_json, progress_bar, report, run, show, stdout
 from simia_async.config import LuckConfig
 from simia_async.errors import UsageError
@@ -23,15 +24,6 @@ from simia_async.runs.record import default_path
 _SHOWN = 12
 """Tasks that are shown, the luckiest first."""
 
-Resume = Annotated[
-    Path | None,
-    typer.Option(
-        "--resume",
-        help="Database of such a run to go on with, with its settings where no flag says "
-        "otherwise.",
-        show_default=False,
-    ),
-]
 Rollouts = Annotated[
     Path | None,
     typer.Option(

@@ -36,6 +36,14 @@ Votes = Annotated[
         extra={"unset": "as the rubric says, else once"},
     ),
 ]
+Schedule = Annotated[
+    Literal["linear", "cosine", "constant"],
+    Meta(description="How the learning rate falls; all but constant end at a tenth."),
+]
+WarmUp = Annotated[
+    float, Meta(description="Share of the steps in which the learning rate rises.", ge=0, le=1)
+]
+WeightDecay = Annotated[float, Meta(description="AdamW's weight decay.", ge=0)]
 LoraRank = Annotated[int, Meta(description="Rank of the LoRA adapter.", ge=1)]
 Packing = Annotated[
     bool, Meta(description="Lay samples side by side in a batch, instead of padding them.")

@@ -12,8 +12,11 @@ from simia_async.config.common import (
     LoraRank,
     Model,
     Packing,
+    Schedule,
     Seed,
     TokensPerBatch,
+    WarmUp,
+    WeightDecay,
 )
 from simia_async.config.conversations import PlayConfig
 from simia_async.config.fields import BadSetting, Settings
@@ -29,14 +32,9 @@ class SftConfig(Settings, frozen=True, kw_only=True):
     learning_rate: Annotated[
         float, Meta(description="Peak learning rate.", gt=0, extra={"flag": "--lr"})
     ] = 4e-3
-    schedule: Annotated[
-        Literal["linear", "cosine", "constant"],
-        Meta(description="How the learning rate falls; all but constant end at a tenth."),
-    ] = "linear"
-    warm_up: Annotated[
-        float, Meta(description="Share of the steps in which the learning rate rises.", ge=0, le=1)
-    ] = 0.1
-    weight_decay: Annotated[float, Meta(description="AdamW's weight decay.", ge=0)] = 0.0
+    schedule: Schedule = "linear"
+    warm_up: WarmUp = 0.1
+    weight_decay: WeightDecay = 0.0
     max_grad_norm: Annotated[
         float, Meta(description="Gradients are scaled down to this norm.", gt=0)
     ] = 1.0
@@ -228,14 +226,9 @@ class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
     learning_rate: Annotated[
         float, Meta(description="Peak learning rate.", ge=0, extra={"flag": "--lr"})
     ] = 1e-3
-    schedule: Annotated[
-        Literal["linear", "cosine", "constant"],
-        Meta(description="How the learning rate falls; all but constant end at a tenth."),
-    ] = "constant"
-    warm_up: Annotated[
-        float, Meta(description="Share of the steps in which the learning rate rises.", ge=0, le=1)
-    ] = 0.0
-    weight_decay: Annotated[float, Meta(description="AdamW's weight decay.", ge=0)] = 0.0
+    schedule: Schedule = "constant"
+    warm_up: WarmUp = 0.0
+    weight_decay: WeightDecay = 0.0
     tokens_per_batch: TokensPerBatch = 6000
     packing: Packing = True
     lora_rank: LoraRank = 16

@@ -18,6 +18,12 @@ class Share(msgspec.Struct, frozen=True):
     hits: int
     total: int
 
+    @classmethod
+    def of(cls, shares: Iterable["Share"]) -> "Share":
+        """Several, counted as one."""
+        counts = [(share.hits, share.total) for share in shares]
+        return cls(sum(hits for hits, _ in counts), sum(total for _, total in counts))
+
     @property
     def value(self) -> float:
         """The share; NaN of nothing."""
@@ -51,6 +57,11 @@ class PolicyScore(msgspec.Struct, frozen=True):
     with several trials only the intervals of `passes` hold."""
     passes: list[PassK] = []
     """pass^1, pass^2, …; of an evaluation, not inside training."""
+
+    @property
+    def all(self) -> Share:
+        """All tasks; with several trials a task, all trials."""
+        return Share.of([self.needs_action, self.no_action])
 
     @property
     def sampled(self) -> str:

@@ -6,7 +6,7 @@ import msgspec
 from simia_store import MetricRecord
 
 from simia_async.environments import Task
-from simia_async.evaluation.shares import PolicyScore, score
+from simia_async.evaluation.shares import PolicyScore, Share, score
 from simia_async.models import policy_name
 from simia_async.runs.held_out import play_all, store_score
 from simia_async.runs.stage import Stage
@@ -25,9 +25,8 @@ class HeldOut(msgspec.Struct, frozen=True):
     @property
     def solved(self) -> float:
         """Share of all tasks, greedy and sampled together."""
-        scores = (self.greedy, self.sampled)
-        shares = [share for each in scores for share in (each.needs_action, each.no_action)]
-        return sum(share.hits for share in shares) / max(sum(share.total for share in shares), 1)
+        both = Share.of([self.greedy.all, self.sampled.all])
+        return both.hits / max(both.total, 1)
 
 
 async def evaluate_version(

@@ -66,16 +66,19 @@ def _changes(database: sqlite3.Connection, cursor: int) -> Changes:
     tables: list[TableRows] = []
     told: list[tuple[Any, ...]] = []
     wholes: set[str] = set()
+    rows = 0
     for event in events[:_AT_ONCE]:
         _, kind, first, last = event
+        told.append(event)
         if kind in _NUMBERED:
             condition = f"{_KEYS[kind]} BETWEEN ? AND ?"
             tables.append(_rows(database, kind, condition, (first, last)))
+            rows += len(tables[-1].rows)
         elif kind in _KEYS and kind not in wholes:
             wholes.add(kind)
             tables.append(_rows(database, kind))
-        told.append(event)
-        if sum(len(each.rows) for each in tables) >= _ROWS:
+            rows += len(tables[-1].rows)
+        if rows >= _ROWS:
             break
     if told:
         cursor = told[-1][0]

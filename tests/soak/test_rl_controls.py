@@ -48,8 +48,7 @@ async def solved(adapter: Path, run: Path, seed: int) -> float:
     config = EvalConfig(adapters=(str(adapter),), tasks=TASKS, temperatures=(1,), seed=seed)
     scores = (await run_evaluate(config, run, report=print)).scores
     [score] = [each for each in scores if each.name == str(adapter)]
-    shares = [score.needs_action, score.no_action]
-    return sum(share.hits for share in shares) / sum(share.total for share in shares)
+    return score.all.value
 
 
 async def test_rewards_by_chance_change_nothing_on_average(start: Path, tmp_path: Path) -> None:

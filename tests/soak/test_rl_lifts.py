@@ -7,7 +7,7 @@ import pytest
 
 import simia_async
 from simia_async.config import EvalConfig, GenerateConfig, SftConfig
-from simia_async.evaluation.shares import PolicyScore, Share
+from simia_async.evaluation.shares import PolicyScore
 from simia_async.runs.demo_data import DEMO_TRAJECTORIES
 from simia_async.runs.evaluate import run_evaluate
 from simia_async.runs.generate import run_generate
@@ -20,8 +20,7 @@ TASKS = 126
 
 
 def solved(score: PolicyScore) -> float:
-    shares: list[Share] = [score.needs_action, score.no_action]
-    return sum(share.hits for share in shares) / sum(share.total for share in shares)
+    return score.all.value
 
 
 async def test_it_lifts_what_is_sampled_and_harms_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What the scripted server says to a request. Rule-based, not an LLM."""
 
 import inspect
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jsonschema
@@ -11,8 +11,7 @@ from simia_async.builtin.answers import CannotAnswer, answer
 from simia_async.builtin.server.acting import act
 from simia_async.builtin.server.completions import Reply, Said
 from simia_async.builtin.server.conduct import Answer, Conduct
-from simia_async.builtin.server.draws import draw
-from simia_async.builtin.server.lies import Lies
+from simia_async.builtin.server.draws import chance_of
 from simia_async.builtin.server.protocol import ChatRequest, Tool
 from simia_async.builtin.server.refusals import Refusal
 from simia_async.builtin.shaped import CannotShape, shaped
@@ -50,16 +49,12 @@ async def reply_to(
             if reply is not None:
                 return reply
         said = answer(request.prompt, request.seed or 0)
-        if conduct.lies != Lies():
-            chance = partial(_chance, conduct.seed, identity, attempt)
+        if conduct.lies.are_told:
+            chance = chance_of(conduct.seed, identity, attempt)
             said = conduct.lies.told(said, read_sections(request.prompt), chance)
     except (CannotAnswer, CannotShape) as error:
         raise Refusal(422, str(error)) from error
     return Reply(msgspec.json.encode(said).decode())
-
-
-def _chance(seed: int, identity: str, attempt: int, about: str) -> float:
-    return draw(seed, about, identity, attempt)
 
 
 async def _reply_freely(conduct: Conduct, request: ChatRequest, seed: str) -> Reply | None:

@@ -101,7 +101,7 @@ class Conduct:
         """Whether anything depends on how often a request was seen. To know it takes memory: about
         a hundred bytes for every different request.
         """
-        drawn = self.faults != Faults() or self.lies != Lies()
+        drawn = self.faults != Faults() or self.lies.are_told
         return self.log.active or self._latency.kind != "none" or drawn
 
     def lets_in(self, key: str | None) -> bool:

@@ -3,19 +3,17 @@ that meters can be tested against it, and training too.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from simia_async.builtin.answers import Answer
+from simia_async.builtin.server.draws import Chance
 from simia_async.errors import ConfigError
 from simia_async.messages import Message
 from simia_async.simulation.code_answers import arguments_of
 from simia_async.simulation.replies import Judgement, ToolReply
-
-Chance = Callable[[str], float]
-"""A number between 0 and 1 for what it is drawn for."""
 
 _UNTRUE_ERROR = {"error": "not possible at the moment"}
 
@@ -34,6 +32,11 @@ class Lies(msgspec.Struct, frozen=True, kw_only=True):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ConfigError(f"{name}: found {share:g}; it must be a share from 0 to 1")
+
+    @property
+    def are_told(self) -> bool:
+        """Whether anything is ever untrue."""
+        return self.wrong_observations > 0 or self.flipped_judgements > 0
 
     def told(self, answer: Answer, sections: dict[str, Any], chance: Chance) -> Answer:
         """The answer to a prompt of these sections, or an untrue one."""
