@@ -1,6 +1,5 @@
 """Curves of a training run as an SVG picture that needs no font and nothing from elsewhere."""
 
-import os
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -8,6 +7,7 @@ from simia_store import Reader, printable
 
 from simia_async.cli.curves import Curve, curves_of
 from simia_async.errors import UsageError
+from simia_async.whole_files import write_whole
 
 _COLUMNS = 2
 _WIDTH, _HEIGHT = 380, 190
@@ -30,12 +30,9 @@ def write_svg(path: Path, out: Path) -> None:
     if not curves or run is None:
         raise UsageError(f"--svg: {path} has no curves: no step of a training was measured")
     drawn = tostring(_picture(curves, printable(f"{run.kind}: {path.name}")), encoding="utf-8")
-    partial = out.with_name(f".{out.name}.partial")
     try:
-        partial.write_bytes(drawn)
-        os.replace(partial, out)
+        write_whole(out, [drawn])
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UsageError(f"--svg: {out} cannot be written: {error.strerror}") from error
 
 

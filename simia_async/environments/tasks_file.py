@@ -4,8 +4,6 @@ A directory of τ²-bench holds its tasks in `tasks.json`, which is read where t
 `tasks.jsonl`.
 """
 
-import contextlib
-import os
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from simia_async.environments.json_schemas import misfits
 from simia_async.environments.task import Task
 from simia_async.environments.tau2_tasks import read_tau2_tasks
 from simia_async.errors import UsageError
+from simia_async.whole_files import write_whole
 
 
 def environment_tasks(environment: Environment) -> list[Task]:
@@ -75,17 +74,11 @@ def tasks_to_keep(path: Path, environment: Environment, made: Container[str]) ->
 
 def write_tasks(path: Path, tasks: Iterable[Task]) -> None:
     """Write a `tasks.jsonl`, whole or not at all; a file that is there is replaced."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.writelines(msgspec.json.encode(task) + b"\n" for task in tasks)
-        os.replace(partial, path)
+        write_whole(path, (msgspec.json.encode(task) + b"\n" for task in tasks))
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
 
 
 def _lines(path: Path, environment: Environment, report: Report) -> Iterator[tuple[str, Task]]:

@@ -1,6 +1,5 @@
 """Whom the endpoint lets in."""
 
-import hmac
 import os
 from typing import Any
 
@@ -8,6 +7,7 @@ from aiohttp import web
 
 from simia_async.errors import ConfigError
 from simia_async.inference.refusals import error_response
+from simia_async.supervision.bearer import is_same_key
 from simia_async.supervision.listening import is_loopback
 
 
@@ -29,13 +29,9 @@ def key_check(key: str | None) -> Any:
     @web.middleware
     async def check(request: web.Request, handler: Any) -> web.StreamResponse:
         sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if key is not None and request.path != "/health" and not _equal(sent, key):
+        if key is not None and request.path != "/health" and not is_same_key(sent, key):
             return error_response(401, "Incorrect API key provided.")
         response: web.StreamResponse = await handler(request)
         return response
 
     return check
-
-
-def _equal(sent: str, key: str) -> bool:
-    return hmac.compare_digest(sent.encode(errors="replace"), key.encode(errors="replace"))

@@ -24,7 +24,7 @@ from simia_store.replication import changes_after
 
 from simia_async.errors import UsageError
 from simia_async.serving.admission import Places
-from simia_async.serving.downloads import copied, end_of_log
+from simia_async.serving.downloads import copied
 from simia_async.serving.guards import guard
 from simia_async.serving.jobs import Job, JobDirectory
 from simia_async.serving.metrics import exposition
@@ -39,6 +39,7 @@ from simia_async.serving.views import RunView, view_of
 COMMANDS = (PAUSE, RESUME, CONCURRENCY, CANCEL)
 _ANSWER_WITHIN_S = 10.0
 _PIECE = 2**20
+_LOG_BYTES = 2**20
 
 
 def is_cursor(text: str) -> bool:
@@ -204,7 +205,7 @@ class ControlApi:
 
     async def log(self, request: web.Request) -> web.Response:
         """The last that a run's process said."""
-        said = await anyio.to_thread.run_sync(end_of_log, self._directory(request))
+        said = await anyio.to_thread.run_sync(self._directory(request).end_of_log, _LOG_BYTES)
         return web.Response(body=said, content_type="text/plain", charset="utf-8")
 
     async def put_file(self, request: web.Request) -> web.Response:

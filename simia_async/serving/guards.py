@@ -1,6 +1,5 @@
 """Who may ask a server, how much and how often: its token, and the limits of requests."""
 
-import hmac
 import os
 import secrets
 import time
@@ -13,6 +12,7 @@ from aiohttp.typedefs import Middleware
 from simia_async.errors import ConfigError, SimiaError
 from simia_async.serving.log import Log, log_lines
 from simia_async.serving.problems import problem_response, response_to
+from simia_async.supervision.bearer import bearer_of, is_same_key
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -87,9 +87,7 @@ def guard(token: str | None, log: Log = log_lines) -> Middleware:
 
 
 def _sent(request: web.Request, token: str) -> bool:
-    scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
-    is_same = hmac.compare_digest(sent.encode(errors="replace"), token.encode())
-    return scheme.lower() == "bearer" and is_same
+    return is_same_key(bearer_of(request.headers.get("Authorization", "")) or "", token)
 
 
 class _Rate:

@@ -6,7 +6,6 @@ So the server may be killed at any moment, and finds all of it when it starts ag
 """
 
 import fcntl
-import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -19,10 +18,23 @@ import msgspec
 
 from simia_async.config import RunKind
 from simia_async.errors import UsageError
+from simia_async.whole_files import write_whole
 
 _JOB = "job.json"
 _OUTCOME = "outcome.json"
 _LOCK = "process.lock"
+
+
+class QueueFull(UsageError):
+    """No more jobs are taken at the moment."""
+
+
+class KeyTaken(UsageError):
+    """The idempotency key is that of another submission."""
+
+
+class UnknownJob(UsageError):
+    """There is no such job."""
 
 
 class JobState(StrEnum):
@@ -86,7 +98,7 @@ class JobDirectory:
 
     def write(self, job: Job) -> None:
         """Keep the job, durably."""
-        replace_file(self.path / _JOB, msgspec.json.encode(job))
+        write_whole(self.path / _JOB, [msgspec.json.encode(job)])
 
     def outcome(self) -> Outcome | None:
         """What its last process left; None if it was cut off, or has not ended."""
@@ -95,9 +107,18 @@ class JobDirectory:
         except (OSError, msgspec.MsgspecError):
             return None
 
+    def end_of_log(self, most: int) -> bytes:
+        """The last that its processes said, in so many bytes; empty if nothing."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(max(0, self.log.stat().st_size - most))
+                return log.read()
+        except OSError:
+            return b""
+
     def leave(self, outcome: Outcome) -> None:
         """Tell how the process ends."""
-        replace_file(self.path / _OUTCOME, msgspec.json.encode(outcome))
+        write_whole(self.path / _OUTCOME, [msgspec.json.encode(outcome)])
 
     def forget_outcome(self) -> None:
         """Before another process begins."""
@@ -126,17 +147,3 @@ class JobDirectory:
 def new_job_id(kind: RunKind) -> str:
     """A name that sorts by time and nobody guesses."""
     return f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(4)}"
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, and survives a cut of power."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from simia_async.errors import ConfigError, SimiaError, StoreError, UsageError
-from simia_async.serving.supervisor import KeyTaken, QueueFull, UnknownJob
+from simia_async.serving.jobs import KeyTaken, QueueFull, UnknownJob
 
 
 class Problem(msgspec.Struct, frozen=True):

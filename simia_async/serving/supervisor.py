@@ -22,7 +22,15 @@ from simia_store import STOP, Reader, has_owner, send_command
 
 from simia_async.config import RunKind
 from simia_async.errors import StoreError, UsageError
-from simia_async.serving.jobs import Job, JobDirectory, JobState, new_job_id
+from simia_async.serving.jobs import (
+    Job,
+    JobDirectory,
+    JobState,
+    KeyTaken,
+    QueueFull,
+    UnknownJob,
+    new_job_id,
+)
 from simia_async.serving.log import Log, log_lines
 
 _LOOK_EVERY_S = 0.2
@@ -31,18 +39,6 @@ _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _LAST_WORDS = 2000
 """Bytes of a log in which the reason of a death is looked for."""
-
-
-class QueueFull(UsageError):
-    """No more jobs are taken at the moment."""
-
-
-class KeyTaken(UsageError):
-    """The idempotency key is that of another submission."""
-
-
-class UnknownJob(UsageError):
-    """There is no such job."""
 
 
 class Supervisor:
@@ -254,7 +250,7 @@ class Supervisor:
         if job.stop_asked:
             await self._keep(job, state=JobState.STOPPED, ended_at=time.time())
         elif job.attempts >= self._attempts:
-            words = await anyio.to_thread.run_sync(_last_line, JobDirectory(self.root / job.id).log)
+            words = await anyio.to_thread.run_sync(_last_line, JobDirectory(self.root / job.id))
             problem = f"cut off {job.attempts} times; the last process {how}: {words}"
             await self._keep(job, state=JobState.FAILED, problem=problem, ended_at=time.time())
         else:
@@ -301,11 +297,6 @@ def _how(code: int) -> str:
     return f"exited with {code}"
 
 
-def _last_line(log: Path) -> str:
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LAST_WORDS))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return "it said nothing"
+def _last_line(directory: JobDirectory) -> str:
+    lines = directory.end_of_log(_LAST_WORDS).decode(errors="replace").split("\n")
     return next((line for line in reversed(lines) if line.strip()), "it said nothing")

@@ -13,7 +13,7 @@ from pathlib import Path
 from simia_async.environments import load_environment
 from simia_async.errors import UsageError
 from simia_async.serving.admission import is_plain
-from simia_async.serving.jobs import replace_file
+from simia_async.whole_files import write_whole
 
 LARGEST_FILE = 64 * 2**20
 _SUFFIXES = (".jsonl", ".json", ".toml", ".txt", ".parquet")
@@ -32,7 +32,7 @@ def keep_file(uploads: Path, name: str, content: bytes) -> Path:
         raise UsageError(f"{name}: is empty")
     place = uploads / "files"
     place.mkdir(parents=True, exist_ok=True)
-    replace_file(place / name, content)
+    write_whole(place / name, [content])
     return place / name
 
 

@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from simia_async.errors import UsageError
+from simia_async.whole_files import sync, write_whole
 
 
 @contextmanager
@@ -23,10 +24,10 @@ def directory_at_once(final: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
         for file in partial.iterdir():
-            _sync(file)
-        _sync(partial)
+            sync(file)
+        sync(partial)
         os.replace(partial, final)
-        _sync(final.parent)
+        sync(final.parent)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
         if isinstance(error, OSError | SafetensorError):
@@ -36,27 +37,13 @@ def directory_at_once(final: Path) -> Iterator[Path]:
 
 def file_at_once(final: Path, content: bytes) -> None:
     """The same for a file of this content."""
-    partial = final.with_name(f".{final.name}.partial")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        _sync(partial)
-        os.replace(partial, final)
-        _sync(final.parent)
+        write_whole(final, [content])
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise UsageError(f"{final}: cannot be written: {_reason(error)}") from error
 
 
 def _reason(error: OSError | SafetensorError) -> str:
     """Without the path, which the sentence names already."""
     return getattr(error, "strerror", None) or str(error)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -19,6 +19,7 @@ from simia_async.builtin.server.protocol import ChatRequest
 from simia_async.builtin.server.refusals import Refusal
 from simia_async.builtin.server.sending import Dropped, Payload, send
 from simia_async.errors import ConfigError
+from simia_async.supervision.bearer import bearer_of
 
 _CHAT = "/v1/chat/completions"
 _AZURE_CHAT = "/openai/deployments/{deployment}/chat/completions"
@@ -115,7 +116,7 @@ class _Routes:
 
     def _check_key(self, request: web.Request) -> None:
         """401 as OpenAI says it, but for the key, which is not echoed."""
-        key = request.headers.get("api-key") or _bearer(request)
+        key = request.headers.get("api-key") or bearer_of(request.headers.get("Authorization", ""))
         if self._conduct.lets_in(key):
             return
         if key is None:
@@ -275,11 +276,6 @@ def _spoil(reply: Reply, fault: Fault | None) -> Reply:
 def _broken(text: str) -> str:
     """JSON without its last character, with a comma too many: no parser reads it as it was."""
     return text[:-1].rstrip() + ",,"
-
-
-def _bearer(request: web.Request) -> str | None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    return key if scheme.lower() == "bearer" and key else None
 
 
 def _card(model: str) -> dict[str, object]:

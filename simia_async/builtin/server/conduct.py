@@ -1,6 +1,5 @@
 """How a server behaves. Everything in it may be changed while the server runs."""
 
-import hmac
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,10 +9,11 @@ from simia_async.builtin.server.draws import draw
 from simia_async.builtin.server.faults import Fault, Faults
 from simia_async.builtin.server.latency import Latency, as_latency
 from simia_async.builtin.server.lies import Lies
-from simia_async.builtin.server.log import RequestLog, RequestRecord, as_bytes
+from simia_async.builtin.server.log import RequestLog, RequestRecord
 from simia_async.builtin.server.protocol import ChatRequest
 from simia_async.builtin.server.quota import Quota
 from simia_async.config import SCRIPTED
+from simia_async.supervision.bearer import is_same_key
 
 Answer = str | dict[str, Any] | None
 Respond = Callable[[ChatRequest], Answer | Awaitable[Answer]]
@@ -108,7 +108,7 @@ class Conduct:
         """Whether a request with this key may pass."""
         if self._api_key is None:
             return True
-        return key is not None and hmac.compare_digest(as_bytes(key), as_bytes(self._api_key))
+        return key is not None and is_same_key(key, self._api_key)
 
     def attempt(self, identity: str) -> int:
         """How often this body was seen before; it now was once more."""
