@@ -3,13 +3,23 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from textual.dom import DOMNode
+from simia_store import StoreError
+from textual.widget import Widget
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-def in_background(node: DOMNode, work: Work, group: str) -> None:
-    """Begin `work`; what of its group still goes on is given up."""
-    # Textual's types know no coroutine functions that are partly applied.
-    untyped: Any = work
-    node.run_worker(untyped, group=group, exclusive=True)
+def in_background(widget: Widget, work: Work, group: str) -> None:
+    """Begin `work`; what of its group still goes on is given up. A run that cannot be read is told
+    of.
+    """
+
+    async def told() -> None:
+        try:
+            await work()
+        except StoreError as error:
+            widget.notify(str(error), severity="error", markup=False)
+
+    # Textual's types know no functions without a result here.
+    untyped: Any = told
+    widget.run_worker(untyped, group=group, exclusive=True)

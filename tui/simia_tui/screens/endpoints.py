@@ -2,21 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
-from simia_store import Browser, CallRecord, StatisticsRecord, StoreError, UsageCount
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
-from textual.widgets import Static
+from simia_store import Browser, CallRecord, StatisticsRecord, UsageCount
 
-from simia_tui.background import in_background
 from simia_tui.feed import Snapshot
 from simia_tui.figures import bar, dollars, pairs, short, table
-from simia_tui.pane import Pane
+from simia_tui.pane import TextPane
 from simia_tui.text import clean_line
 
 _CALLS = 2000
@@ -41,41 +36,25 @@ class Recent(msgspec.Struct, frozen=True):
     windows: dict[str, list[StatisticsRecord]]
 
 
-class Endpoints(Pane):
+class Endpoints(TextPane):
     """A block for each governor, and tables of calls."""
 
     TITLE = "Endpoints"
-    DEFAULT_CSS = """
-    Endpoints VerticalScroll { padding: 0 1; }
-    Endpoints Static { height: auto; }
-    """
 
-    def compose(self) -> ComposeResult:
-        """One text, which scrolls."""
-        with VerticalScroll():
-            yield Static()
-
-    def show(self, snapshot: Snapshot) -> None:
-        """Read the last calls, then draw."""
-        in_background(self, partial(self._read, snapshot), "endpoints")
-
-    async def _read(self, snapshot: Snapshot) -> None:
+    async def parts(self, snapshot: Snapshot) -> list[RenderableType]:
+        """Blocks and tables, with the last calls."""
         names = [name for name, said in snapshot.statistics.items() if "breaker" in said]
 
         def read(browser: Browser) -> Recent:
             windows = {name: browser.last_samples(name, _SAMPLES) for name in names}
             return Recent(browser.last_calls(_CALLS), windows)
 
-        try:
-            recent = await self.board.shelf.ask(read)
-        except StoreError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
+        recent = await self.board.shelf.ask(read)
         parts: list[RenderableType] = []
         for name in names:
             parts += [self._governor(name, snapshot.statistics[name], recent.windows[name]), ""]
         parts += [self._waits(recent.calls), "", self._costs(snapshot.usage_counts)]
-        self.query_one(Static).update(Group(*parts))
+        return parts
 
     def _governor(
         self, name: str, said: dict[str, Any], windows: list[StatisticsRecord]

@@ -6,7 +6,7 @@ from functools import partial
 
 import msgspec
 from rich.style import Style
-from simia_store import Browser, Match, StoreError, TrajectoryStatus
+from simia_store import Browser, Match, TrajectoryStatus
 from textual.app import ComposeResult
 from textual.widgets import Static
 
@@ -86,11 +86,7 @@ class Errors(Pane):
             await self.board.open_rollouts(event.row.filter_text)
 
     async def _read(self, snapshot: Snapshot) -> None:
-        try:
-            failures, calls = await self.board.shelf.ask(lambda browser: _read(browser, snapshot))
-        except StoreError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
+        failures, calls = await self.board.shelf.ask(lambda browser: _read(browser, snapshot))
         self.listing.empty = "no conversation has failed"
         self.listing.replace(FewRows(failures))
         columns = ("role", "error", "calls", "the last message")

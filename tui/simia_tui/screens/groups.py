@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from rich.style import Style
 from rich.text import Text
-from simia_store import GroupRecord, StoreError
+from simia_store import GroupRecord
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
@@ -135,11 +135,7 @@ class Groups(Pane):
         in_background(self, partial(self._compare, question, what), "comparison")
 
     async def _compare(self, question: "partial[Comparison]", what: str) -> None:
-        try:
-            comparison = await self.board.shelf.ask(question)
-        except StoreError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
+        comparison = await self.board.shelf.ask(question)
         parts = comparison.parts_at
         where = "never part" if parts is None else f"part at turn {parts + 1} (≠)"
         text = clean_line(f"{what} · they {where}")

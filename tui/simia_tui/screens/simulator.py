@@ -1,18 +1,13 @@
 """8 Simulator: who made the observations, what could not be used, and what was repaired."""
 
 from collections import Counter
-from functools import partial
 
-from rich.console import Group, RenderableType
-from simia_store import Browser, StoreError
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
-from textual.widgets import Static
+from rich.console import RenderableType
+from simia_store import Browser
 
-from simia_tui.background import in_background
 from simia_tui.feed import Snapshot
 from simia_tui.figures import bar, short, table
-from simia_tui.pane import Pane
+from simia_tui.pane import TextPane
 
 _TURNS = 5000
 """The last turns, of which shares are told."""
@@ -27,38 +22,23 @@ _MEANING = {
 }
 
 
-class SimulatorPane(Pane):
+class SimulatorPane(TextPane):
     """Shares and counts over the last turns."""
 
     TITLE = "Simulator"
-    DEFAULT_CSS = """
-    SimulatorPane VerticalScroll { padding: 0 1; }
-    SimulatorPane Static { height: auto; }
-    """
 
-    def compose(self) -> ComposeResult:
-        """One text, which scrolls."""
-        with VerticalScroll():
-            yield Static()
+    async def parts(self, snapshot: Snapshot) -> list[RenderableType]:
+        """Tables of the last turns."""
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Read the last turns, then draw."""
-        in_background(self, partial(self._read, snapshot), "simulator")
-
-    async def _read(self, snapshot: Snapshot) -> None:
         def read(browser: Browser) -> tuple[list[tuple[str | None, bool]], Counter[str]]:
             return browser.last_observations(_TURNS), _repairs(browser)
 
-        try:
-            observations, repairs = await self.board.shelf.ask(read)
-        except StoreError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
+        observations, repairs = await self.board.shelf.ask(read)
         parts: list[RenderableType] = [self._sources(observations), "", self._roles(snapshot), ""]
         rows = [(rule, str(count)) for rule, count in repairs.most_common(20)]
         title = f"repairs in the last {_REPAIRED} conversations"
         parts += [table(title, ("rule", "count"), rows, self.palette), "", self._meters(snapshot)]
-        self.query_one(Static).update(Group(*parts))
+        return parts
 
     def _sources(self, observations: list[tuple[str | None, bool]]) -> RenderableType:
         total = len(observations)

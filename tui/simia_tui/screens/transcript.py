@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.text import Text
-from simia_store import StoreError, TrajectoryStatus
+from simia_store import TrajectoryStatus
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -228,11 +228,7 @@ class Transcript(Pane):
             self.notify("there is no other")
 
     async def _load(self, number: int, *, anew: bool) -> None:
-        try:
-            read = await self.board.shelf.ask(partial(read_conversation, number=number))
-        except StoreError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
+        read = await self.board.shelf.ask(partial(read_conversation, number=number))
         if read is None:
             self.notify(f"there is no conversation {number}")
             return

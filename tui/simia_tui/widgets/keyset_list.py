@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 from rich.segment import Segment
 from rich.style import Style
-from simia_store import StoreError
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -296,8 +295,6 @@ class KeysetList(Widget, Generic[R], can_focus=True):
         began = monotonic()
         try:
             await work()
-        except StoreError as error:
-            self.notify(str(error), severity="error", markup=False)
         finally:
             self._rest_until = monotonic() + _REST * (monotonic() - began)
             if ticket == self._ticket:
