@@ -91,13 +91,7 @@ class Results:
 async def study(seed: int, steps: int, out: Path, results: Results) -> None:
     """All arms of a seed that have no result yet."""
     place = out / f"seed-{seed}"
-    place.mkdir(parents=True, exist_ok=True)
-    start = place / "sft" / "v00001"
-    if not start.exists():
-        await run_generate(
-            GenerateConfig(n=DEMO_TRAJECTORIES, seed=seed), place / "data.db", report=print
-        )
-        await run_sft(SftConfig(seed=seed), [place / "data.db"], place / "sft.db", place / "sft")
+    start = await fine_tune(seed, place)
     if not results.holds(seed, ""):
         results.add(Result(seed, "", await evaluate(start, seed, place / "eval.db")))
     tasks = draw_tasks(MINI_RETAIL, steps * GROUPS, split="train", seed=seed)
@@ -107,6 +101,18 @@ async def study(seed: int, steps: int, out: Path, results: Results) -> None:
             scores = await evaluate(adapter, seed, place / f"{arm.name}-eval.db")
             results.add(Result(seed, arm.name, scores))
             print("\n".join(table(results.all)), flush=True)
+
+
+async def fine_tune(seed: int, place: Path) -> Path:
+    """The adapter that all arms of a seed begin with, which SFT makes as in the demo."""
+    await anyio.Path(place).mkdir(parents=True, exist_ok=True)
+    start = place / "sft" / "v00001"
+    if not await anyio.Path(start).exists():
+        await run_generate(
+            GenerateConfig(n=DEMO_TRAJECTORIES, seed=seed), place / "data.db", report=print
+        )
+        await run_sft(SftConfig(seed=seed), [place / "data.db"], place / "sft.db", place / "sft")
+    return start
 
 
 async def train(
