@@ -36,6 +36,7 @@ from simia_async.synthesis.rules import RuleSettings
 from tests.killed_rollouts import SIMIA, Kills, conversations, look, session
 from tests.phone_actors import Actors, world_maker
 from tests.rollout_servers import Playhouse, config_at, playhouse, roll, turns_of
+from tests.world_scripts import check_that_agents_ask_first
 
 Steps = list[Any]
 
@@ -218,13 +219,7 @@ def test_what_was_out_of_order_works_in_the_end(
 
 
 def test_agents_of_the_scripts_ask_before_they_change(world: Any, scripting: Any) -> None:
-    writes = world.stage().writes
-    for script in world.scripts:
-        asked = False
-        for before, step in zip([None, *script.steps], script.steps, strict=False):
-            asked |= isinstance(step, scripting.User) and isinstance(before, scripting.Say)
-            if isinstance(step, scripting.Call) and step.tool in writes:
-                assert asked, (script.id, step)
+    check_that_agents_ask_first(world, scripting, world.stage().writes)
 
 
 def test_every_seed_passes_the_pre_filter_and_shows_nothing_of_the_phone(

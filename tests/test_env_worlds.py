@@ -37,6 +37,7 @@ from simia_async.simulation.prompts import read_sections
 from simia_async.synthesis.prefilter import prefilter
 from simia_async.synthesis.rules import RuleSettings
 from tests.rollout_servers import config_at, playhouse, roll
+from tests.world_scripts import check_that_agents_ask_first
 
 MAKER = Path(__file__).parents[1] / "examples" / "environments"
 NAMES = ("office", "shell")
@@ -200,14 +201,8 @@ def test_needs_action_is_whether_the_state_must_change(
 
 
 def test_agents_of_the_scripts_ask_before_they_change(world: Any, maker: Any) -> None:
-    scripting = sys.modules["scripting"]
     writes = world.stage().writes - FREE[world.name]
-    for script in world.scripts:
-        asked = False
-        for before, step in zip([None, *script.steps], script.steps, strict=False):
-            asked |= isinstance(step, scripting.User) and isinstance(before, scripting.Say)
-            if isinstance(step, scripting.Call) and step.tool in writes:
-                assert asked, (script.id, step)
+    check_that_agents_ask_first(world, sys.modules["scripting"], writes)
 
 
 def test_only_a_few_calls_of_the_scripts_fail_and_all_fit_their_schemas(
