@@ -95,15 +95,9 @@ class KeysetList(Widget, Generic[R], can_focus=True):
     class Chosen(Message):
         """Somebody wants to see a row from close by."""
 
-        def __init__(self, sender: "KeysetList[Any]", row: Any) -> None:
+        def __init__(self, row: Any) -> None:
             super().__init__()
-            self.list = sender
             self.row = row
-
-        @property
-        def control(self) -> "KeysetList[Any]":
-            """The list."""
-            return self.list
 
     class Moved(Chosen):
         """The cursor is on another row, or on none."""
@@ -131,11 +125,6 @@ class KeysetList(Widget, Generic[R], can_focus=True):
     def row(self) -> R | None:
         """The row that the cursor is on."""
         return self._rows[self._cursor] if self._rows else None
-
-    @property
-    def visible_rows(self) -> list[R]:
-        """Rows that are on the screen."""
-        return self._rows[self._top : self._top + self._height]
 
     def open(self, source: Source[R], *, at_end: bool = False) -> None:
         """Show rows of `source`, from the beginning or from the end."""
@@ -233,7 +222,7 @@ class KeysetList(Widget, Generic[R], can_focus=True):
     def action_choose(self) -> None:
         """Ask for the row to be opened."""
         if self.row is not None:
-            self.post_message(self.Chosen(self, self.row))
+            self.post_message(self.Chosen(self.row))
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there; a second click opens the row."""
@@ -276,7 +265,7 @@ class KeysetList(Widget, Generic[R], can_focus=True):
         if self._at_end and self._rows and self._cursor == len(self._rows) - 1:
             self._end, self._new = self._rows[-1], 0
         self._show()
-        self.post_message(self.Moved(self, self.row))
+        self.post_message(self.Moved(self.row))
 
     def _show(self) -> None:
         self._top = max(self._cursor - self._height + 1, min(self._top, self._cursor))
