@@ -1,4 +1,5 @@
-"""Stands in for τ²-bench's `tau2`, which does not share an environment with these tests (`soak/test_real_tau2.py` asks it).
+"""Stands in for τ²-bench's `tau2`, which needs an environment of its own (`soak/test_real_tau2.py`
+asks the real one).
 
 Its command line and its result file have the names of the real one's (v1.0.1, commit a2c0247), and
 it really asks the policy's endpoint, with the openai client. Its domain is two tasks of a shop with

@@ -36,6 +36,13 @@ LEFT_UNDONE = {"1", "6"}
 """Tasks whose gold calls the policy does not make, at its second trial not even those of "7"."""
 
 
+@pytest.fixture
+def tasks() -> list[dict[str, Any]]:
+    """Those of its retail domain."""
+    read: list[dict[str, Any]] = json.loads(Path(os.environ["TAU2_TASKS"]).read_bytes())
+    return read
+
+
 class Models:
     """The policy, the user and the judge of assertions behind one endpoint, told by their names."""
 
@@ -92,11 +99,13 @@ def _agree(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def test_what_the_real_benchmark_finds_is_what_the_run_says(
-    start: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tasks: list[dict[str, Any]],
 ) -> None:
     """Solved are the tasks whose gold calls were made, by its own evaluator on its own database."""
-    models = Models(json.loads(Path(os.environ["TAU2_TASKS"]).read_bytes()))
-    url = (await start(models.handle)).base_url
+    url = (await start(Models(tasks).handle)).base_url
     # Its judge of assertions asks OpenAI.
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("OPENAI_API_BASE", url)
