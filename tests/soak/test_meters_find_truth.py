@@ -1,6 +1,5 @@
 """Meters find what was planted: in at least 95 of 100 repetitions the printed intervals hold the
-truth. Those of means are bootstrapped, and so hold it in about 95%, not in at least: of 100
-repetitions that may be some less.
+truth.
 
 All 621 calls of the 100 real conversations, and all their rewards; each repetition draws other
 calls to be answered wrongly, other verdicts to be flipped.
@@ -19,8 +18,13 @@ pytestmark = pytest.mark.soak
 
 REPETITIONS = 100
 
-SHARES = {"exact": "exact", "error_agreement": "error_agrees", "consistent": "consistent"}
-MEANS = {"keys_f1": "keys_f1", "leaves_f1": "leaves_f1"}
+FIGURES = {
+    "exact": "exact",
+    "error_agreement": "error_agrees",
+    "consistent": "consistent",
+    "keys_f1": "keys_f1",
+    "leaves_f1": "leaves_f1",
+}
 """Figures, with what they are figures of."""
 
 
@@ -30,11 +34,10 @@ def test_wrong_observations_are_found(airline_seeds: Path, wrong: float) -> None
     held: Counter[str] = Counter()
     for seed in range(REPETITIONS):
         found = summarize(planted.drawn(seed))
-        for figure, measure in (SHARES | MEANS).items():
+        for figure, measure in FIGURES.items():
             held[figure] += holds(getattr(found, figure), planted.expected(measure))
     print(wrong, dict(held))
-    assert min(held[figure] for figure in SHARES) >= 0.95 * REPETITIONS, held
-    assert min(held[figure] for figure in MEANS) >= 0.9 * REPETITIONS, held
+    assert min(held[figure] for figure in FIGURES) >= 0.95 * REPETITIONS, held
 
 
 @pytest.mark.parametrize("flips", [0.0, 0.1, 0.3])
