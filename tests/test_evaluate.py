@@ -144,7 +144,7 @@ def test_a_baseline_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert generated.exit_code == 0
     refused = CliRunner().invoke(app, ["eval", "--baseline", str(run)])
     assert refused.exit_code == 2
-    assert "is no evaluation: it holds a generate run" in refused.stderr
+    assert "is no evaluation: it holds a run of kind generate" in refused.stderr
 
 
 async def test_tasks_of_training_can_be_evaluated_and_come_once(

@@ -195,11 +195,11 @@ async def test_a_budget_holds_for_what_is_played_first_too(
 async def test_what_is_no_run_of_rollouts_is_refused(
     server: ScriptedServer, played: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"holds a rollout run already.*--rollouts"):
+    with pytest.raises(UsageError, match=r"holds a run of kind rollout already.*--rollouts"):
         await measure(server, played)
     assert not played_beside(played).exists()
     result, _ = await measure(server, tmp_path / "l.db", played, replays=2, tasks=1)
-    with pytest.raises(UsageError, match="holds a luck run; expected a run of simia rollout"):
+    with pytest.raises(UsageError, match="holds a run of kind luck; expected a run of simia"):
         await measure(server, tmp_path / "m.db", result.run)
     assert msgspec.json.encode(result, enc_hook=str)
 

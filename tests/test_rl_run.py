@@ -62,7 +62,7 @@ def test_a_killed_run_goes_on_and_trains_no_group_twice(tmp_path: Path) -> None:
         assert now[number][: len(turns)] == turns, "what was acknowledged was not kept"
     code, said = RlProcess(database, *FLAGS, "--lr", "0.5", "--run", str(database)).end()
     assert code == 2
-    assert "holds a rl run already, with other settings" in said
+    assert "holds a run of kind rl already, with other settings" in said
 
 
 async def test_a_deterministic_run_can_be_repeated(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_what_is_no_run_of_rollouts_cannot_be_resumed(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     refused = simia("rollout", "--resume", tmp_path / "g.db")
     assert refused.exit_code == 2
-    assert "cannot be resumed: it holds a generate run" in refused.stderr
+    assert "cannot be resumed: it holds a run of kind generate" in refused.stderr
     missing = simia("rollout", "--resume", tmp_path / "none.db")
     assert missing.exit_code == 2
     assert not (tmp_path / "none.db").exists()

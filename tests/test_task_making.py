@@ -376,7 +376,7 @@ async def test_a_run_that_kept_nothing_or_is_no_generate_run_is_no_source(
         await make(TaskAuthor(), source=empty)
     tasks = await generated(tmp_path / "u.db", TrajectoryStatus.KEPT, kind="tasks")
     with pytest.raises(
-        UsageError, match=r"--from .*u\.db: is a tasks run; name a run of simia gen"
+        UsageError, match=r"--from .*u\.db: is a run of kind tasks; name a run of simia gen"
     ):
         await make(TaskAuthor(), source=tasks)
     assert not (tmp_path / "t.db").exists()

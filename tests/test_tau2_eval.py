@@ -155,7 +155,7 @@ async def test_a_run_that_was_cut_off_goes_on_and_stores_nothing_twice(
         assert reader.row_counts()["trajectories"] == 4
         assert reader.row_counts()["judgements"] == 4
     other = Tau2Config(command=tau2, policy="m", policy_url=config.policy_url, trials=3)
-    with pytest.raises(UsageError, match="holds a tau2 run already, with other settings"):
+    with pytest.raises(UsageError, match="holds a run of kind tau2 already, with other settings"):
         await play(other, run)
 
 

@@ -111,7 +111,7 @@ async def test_what_it_began_with_must_be_the_same(data: Path, tmp_path: Path) -
 def test_a_run_that_cannot_be_resumed_is_named(data: Path, tmp_path: Path) -> None:
     for arguments, sentence in (
         (["--resume", tmp_path / "no.db"], "no.db: no such run"),
-        (["--resume", data], "it holds a generate run; expected a sft run"),
+        (["--resume", data], "it holds a run of kind generate; expected a run of kind sft"),
     ):
         result = CliRunner().invoke(app, ["train", "sft", *map(str, arguments)])
         assert result.exit_code == 2

@@ -90,8 +90,8 @@ def stored_settings(settings: type[Settings], path: Path) -> Layer:
         run = reader.run()
     kind = kind_of(settings)
     if run is None or run.kind != kind:
-        found = "no run was begun there" if run is None else f"it holds a {run.kind} run"
-        raise UsageError(f"{path}: cannot be resumed: {found}; expected a {kind} run")
+        found = "no run was begun there" if run is None else f"it holds a run of kind {run.kind}"
+        raise UsageError(f"{path}: cannot be resumed: {found}; expected a run of kind {kind}")
     # A record may hold more than the settings, such as where the data was.
     known = {n: v for n, v in run.config.items() if n in settings.__struct_fields__}
     return keywords_layer(settings, known)

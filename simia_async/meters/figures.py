@@ -1,4 +1,4 @@
-"""Shares and means over recorded conversations, with intervals that hold the truth in 95% of samples.
+"""Shares and means over recorded conversations, with intervals that hold the truth in 95% of them.
 
 Shares have Wilson's score interval with continuity correction (R. G. Newcombe, Two-sided confidence
 intervals for the single proportion, Statistics in Medicine 17, 1998, method 4). Without the

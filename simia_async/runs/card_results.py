@@ -50,7 +50,7 @@ def meter_sections(paths: Sequence[Path], of: Reader) -> list[str]:
         with Reader(path) as reader:
             run = reader.run()
             kind = run.kind if run else "no"
-            title = f"### {escaped(path.name)}: a {escaped(kind)} run"
+            title = f"### {escaped(path.name)}: a run of kind {escaped(kind)}"
             sections += [title, table(("measure", "value"), _last(reader, reader.metric_names()))]
             if run is not None and run.status != "done":
                 sections.append(f"It is {escaped(run.status)}, not done.")

@@ -47,7 +47,9 @@ def read_evaluation(path: Path) -> Evaluation:
     with Reader(path) as reader:
         run = reader.run()
         if run is None or run.kind not in _KINDS:
-            found = "no run was begun there" if run is None else f"it holds a {run.kind} run"
+            found = (
+                "no run was begun there" if run is None else f"it holds a run of kind {run.kind}"
+            )
             raise UsageError(f"{path}: is no evaluation: {found}; expected a run of simia eval")
         groups = {group.id: group for group in reader.all(GroupRecord)}
         names = {0: _base_name(run)} | {each.version: each.path for each in reader.adapters()}

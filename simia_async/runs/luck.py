@@ -93,8 +93,8 @@ def _check_place(path: Path) -> None:
         run = reader.run()
     if run is not None and run.kind != "luck":
         raise UsageError(
-            f"{path}: holds a {run.kind} run already; name another database with --run, and one "
-            "whose rollouts are to be replayed with --rollouts"
+            f"{path}: holds a run of kind {run.kind} already; name another database with --run, "
+            "and one whose rollouts are to be replayed with --rollouts"
         )
 
 

@@ -52,7 +52,7 @@ def as_played(config: LuckConfig, source: Path) -> LuckConfig:
     with Reader(source) as reader:
         run = reader.run()
     if run is None or run.kind not in _KINDS:
-        found = "no run was begun there" if run is None else f"it holds a {run.kind} run"
+        found = "no run was begun there" if run is None else f"it holds a run of kind {run.kind}"
         raise UsageError(f"{source}: {found}; expected a run of simia rollout, train rl or eval")
     return msgspec.structs.replace(
         config,

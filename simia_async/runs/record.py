@@ -64,7 +64,7 @@ async def record_run(
                 and _shapes_data(before.config, config) == _shapes_data(settings, config)
             ):
                 raise UsageError(
-                    f"{path}: holds a {before.kind} run already"
+                    f"{path}: holds a run of kind {before.kind} already"
                     + (", with other settings" if before.kind == kind and may_continue else "")
                     + "; name another database with --run"
                 )

@@ -21,7 +21,7 @@ def kept_by(path: Path, environment: Environment) -> list[Source]:
     with Reader(path) as reader:
         run = reader.run()
         if run is None or run.kind != "generate":
-            found = f"is a {run.kind} run" if run else "holds no run"
+            found = f"is a run of kind {run.kind}" if run else "holds no run"
             raise UsageError(f"--from {path}: {found}; name a run of simia generate")
         name = reader.environment().name
         if name != environment.name:
