@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -38,14 +39,15 @@ async def follow(
     log = save_to.with_suffix(".tau2.log")
     # An older version asks whether to go on with results that are there; it is told yes.
     answers = b"" if command.resumes else b"y\n" * 4
-    with log.open("ab") as file, single_error():
+    with log.open("ab") as file, _open_end() as ours, single_error():
         process = await anyio.open_process(
-            words,
+            [sys.executable, "-m", "simia_async.supervision.tether", str(ours), *words],
             stdin=subprocess.PIPE,
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
+            pass_fds=(ours,),
         )
         async with process, anyio.create_task_group() as group:
             group.start_soon(_watch, save_to, on_progress)
@@ -65,6 +67,17 @@ async def follow(
             f"τ²-bench ended with code {code}; its last words: {said} (all of them: {log}); run "
             "the same command again to go on"
         )
+
+
+@contextmanager
+def _open_end() -> Iterator[int]:
+    """The reading end of a pipe that is open until the context ends, or this process."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 async def _end(process: anyio.abc.Process) -> None:
