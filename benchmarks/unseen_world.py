@@ -6,7 +6,8 @@ in that one; each of them in turn.
 GRPO goes round the worlds, a few steps in each, every time from where it was left. The base is the
 tiny one with room for longer conversations: it was made for desks such as mini-retail's and knows
 nothing of the others. Results stand in the directory as they come; a second start goes on. It takes
-about ten minutes a world and seed, of a core of its own.
+about ten minutes a world and seed, of a core of its own, most of them to hear out policies that
+know no end.
 """
 
 import argparse
@@ -30,7 +31,7 @@ TRAJECTORIES = 96
 """That are generated in each world."""
 ROUNDS, STEPS = 2, 2
 """Of GRPO: times round the worlds, and steps each time."""
-HELD_OUT = 84
+HELD_OUT = 42
 POLICIES = ("base", "SFT", "GRPO")
 
 
