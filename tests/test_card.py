@@ -68,6 +68,7 @@ async def an_rl_run(path: Path) -> Path:
         JudgementRecord(2, 2, 1.0),
         CallRecord(1, "judge", f"http://u:{KEY}@h/v1?key={KEY}", EVIL, 1, "ok", 0.1, cost_usd=0.5),
         CallRecord(1, "judge", "http://h/v1", EVIL, 1, "RateLimited", 0.1, error=EVIL),
+        CallRecord(2, "judge", "http://other/v1", EVIL, 1, "RateLimited", 0.1),
         *(MetricRecord(s, f"train/{n}", float(v)) for s in (1, 2) for n, v in shares.items()),
         *(MetricRecord(s, "rollout/reward_mean", s / 4) for s in (1, 2, 3)),
         MetricRecord(3, "eval/needs_action", 0.5),
@@ -115,8 +116,8 @@ async def test_a_card_of_training_tells_of_all_that_its_record_holds(tmp_path: P
         "| rollout/reward\\_mean | 0.25 | 0.25 | 0.75 | 0.75 | 3 |",
         "| 1 → 2 | 2 | 0 | 1 | 50.0% |",
         "| 2 | code alone | check |",
-        "| judge | RateLimited | 1 |",
-        "| judge | 1 | 1 | 0 | 0 | 0.5000 |",
+        "| judge | RateLimited | 2 |",
+        "| judge | 1 | 2 | 0 | 0 | 0.5000 |",
         "on 9 held-out tasks, each once",
         "| base | greedy | pass^1 | 0.75 ",
         "| base | greedy | pass^2 | 0.50 ",
@@ -210,3 +211,40 @@ async def test_what_is_no_run_is_refused_in_one_sentence(tmp_path: Path, kind: s
     assert result.stdout == ""
     [line] = [line for line in result.stderr.splitlines() if line]
     assert line.startswith(f"error: {path}: ")
+
+
+async def test_a_meter_of_the_judge_counts_as_one(tmp_path: Path) -> None:
+    rl = await an_rl_run(tmp_path / "rl.db")
+    meter = await write(
+        tmp_path / "j.db",
+        RunRecord("j1", "agreement", {}, RunStatus.DONE),
+        MetricRecord(0, "agreement/accuracy", 0.75),
+    )
+    page = run_card(rl, meters=[meter])
+    assert "Not measured here: the luck of the world, the fidelity of the simulator (" in page
+    assert "the agreement of the judge" in run_card(rl), "without it, it is not measured"
+
+
+@pytest.mark.parametrize("kind", ["luck", "fidelity", "agreement"])
+async def test_the_card_of_a_meter_tells_what_it_measured(tmp_path: Path, kind: str) -> None:
+    meter = await write(
+        tmp_path / "m.db",
+        RunRecord("m1", kind, {}, RunStatus.DONE),
+        MetricRecord(0, f"{kind}/figure", 0.75),
+        MetricRecord(0, f"{kind}/share", 0.5),
+        MetricRecord(0, f"{kind}/share_high", 0.625),
+        MetricRecord(0, f"{kind}/share_low", 0.25),
+    )
+    page = run_card(meter)
+    assert f"| {kind}/figure | 0.75 |" in page
+    assert f"| {kind}/share | 0.5 (0.25–0.625) |" in page
+    assert "share\\_low" not in page
+    assert "No meter was named" not in page
+
+
+async def test_the_hidden_judge_is_among_the_curves(tmp_path: Path) -> None:
+    rl = await an_rl_run(tmp_path / "rl.db")
+    await write(rl, *(MetricRecord(s, "audit/reward_gap", s / 8) for s in (1, 2, 3)))
+    page = run_card(rl)
+    assert "| audit/reward\\_gap | 0.125 | 0.125 | 0.375 | 0.375 | 3 |" in page
+    assert "hidden second judge" not in page

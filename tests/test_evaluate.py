@@ -78,6 +78,10 @@ async def test_an_evaluation_that_was_cut_off_goes_on(tmp_path: Path, evaluate: 
     assert ended.items() <= played.items(), "what had ended is not played again"
     again = await evaluate(path, k=3, concurrency=2)
     assert again.scores == result.scores
+    with Reader(path) as reader:
+        names = reader.metric_names()
+        assert names
+        assert all(len(reader.metrics(name)) == 1 for name in names), "written down once"
 
 
 async def test_an_evaluation_goes_on_with_more_tasks(tmp_path: Path, evaluate: Evaluate) -> None:

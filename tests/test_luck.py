@@ -13,15 +13,24 @@ from simia_store import GroupRecord, Reader, TurnRecord
 
 from simia_async.builtin.mini_retail import MINI_RETAIL
 from simia_async.builtin.scripted_worlds import draw_tasks
+from simia_async.cli.meter_luck import print_result
 from simia_async.clients import ChatClient
-from simia_async.config import SCRIPTED_AGENT, Endpoint, LuckConfig, PolicyEndpoint, RolloutConfig
+from simia_async.config import (
+    SCRIPTED_AGENT,
+    Endpoint,
+    EvalConfig,
+    LuckConfig,
+    PolicyEndpoint,
+    RolloutConfig,
+)
 from simia_async.config.limits import Budget
 from simia_async.environments import Environment
 from simia_async.errors import BadReply, BudgetSpent, EndpointError, UsageError
 from simia_async.messages import Message
+from simia_async.runs.evaluate import run_evaluate
 from simia_async.runs.luck import played_beside, run_luck
 from simia_async.runs.luck_playback import PlaybackSimulator, RecordedPolicy
-from simia_async.runs.luck_recordings import Recording
+from simia_async.runs.luck_recordings import Recording, read_recordings
 from simia_async.runs.luck_result import LuckResult
 from simia_async.runs.rollout import run_rollouts
 from simia_async.simulation.replies import DeviceCall, DeviceUserReply, UserReply
@@ -119,6 +128,7 @@ async def test_a_world_and_a_judge_that_are_steady_leave_all_to_the_policy(
     found = result.variance
     assert found.judge is not None
     assert (found.world.raw, found.judge.raw) == (0, 0)
+    assert found.policy is not None
     assert found.policy.share in (None, 1)
 
 
@@ -202,6 +212,41 @@ async def test_what_is_no_run_of_rollouts_is_refused(
     with pytest.raises(UsageError, match="holds a run of kind luck; expected a run of simia"):
         await measure(server, tmp_path / "m.db", result.run)
     assert msgspec.json.encode(result, enc_hook=str)
+
+
+async def test_trials_of_an_evaluation_are_rollouts_of_their_task(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    played, like = tmp_path / "e.db", settings(server)
+    config = EvalConfig(
+        simulator=like.simulator, policy=like.policy, tasks=2, k=3, temperatures=(0.0, 1.0)
+    )
+    await run_evaluate(config, played, report=print)
+    recordings, unended = read_recordings(played, 32, 4)
+    assert unended == 0
+    with Reader(played) as reader:
+        groups = {each.id: each for each in reader.all(GroupRecord)}
+        of = [groups[reader.trajectory(each.id).group_id] for each in recordings]
+    assert [(group.task_id, group.step) for group in of] == [
+        (task, 1) for task in dict.fromkeys(group.task_id for group in of) for _ in range(3)
+    ], "all trials at the last temperature, of both tasks"
+    assert len({group.task_id for group in of}) == 2
+
+
+async def test_one_rollout_a_task_cannot_tell_luck_from_the_policy(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.lies = Lies(flipped_judgements=0.5)
+    result, _ = await measure(server, tmp_path / "l.db", group_size=1, replays=4)
+    assert result.variance.policy is None
+    assert result.variance.world.share is None
+    assert {task.world_share for task in result.tasks} == {0.0}
+    print_result(result)
+    shown = capsys.readouterr().out
+    assert "no task has two rollouts" in " ".join(shown.split())
+    assert "nothing varies" not in shown
+    with Reader(result.run) as reader:
+        assert not reader.metrics("luck/world_share")
 
 
 async def test_one_prompt_that_plays_both_is_replayed_too(

@@ -156,7 +156,7 @@ def test_an_interval_holds_its_share(hits: int, misses: int) -> None:
     assert figure.low is not None
     assert figure.high is not None
     assert 0 <= figure.low <= figure.value <= figure.high <= 1
-    assert (figure.low == 0) == (hits == 0 or figure.low == 0)
+    assert hits or figure.low == 0
     mirrored = share_of(misses, hits + misses)
     assert mirrored.low == pytest.approx(1 - figure.high)
 
@@ -233,6 +233,15 @@ def test_kappa_and_calibration_by_hand() -> None:
     assert found.bias.value == pytest.approx(0.1)
     graded = [Pair("a", "k", 1.0, 0.75), Pair("b", "k", 0.0, 0.75), Pair("c", "k", 0.0, 0.1)]
     assert ece(graded) == pytest.approx((2 * 0.25 + 0.1) / 3)
+
+
+def test_of_few_tasks_kappa_and_bias_have_no_interval() -> None:
+    verdicts = ((1.0, 1.0), (0.0, 0.5), (1.0, 0.0), (0.0, 0.0), (1.0, 1.0))
+    few = agree([Pair(str(n % 4), "k", *each) for n, each in enumerate(verdicts)])
+    assert few.bias.value is not None
+    assert few.bias.low is few.kappa.low is None
+    enough = agree([Pair(str(n), "k", *each) for n, each in enumerate(verdicts * 2)])
+    assert enough.bias.low is not None
 
 
 def test_of_no_verdict_nothing_can_be_told() -> None:

@@ -15,6 +15,7 @@ from simia_async.errors import UsageError
 from simia_async.meters import labels
 from simia_async.runs.agreement import plan_agreement, run_agreement
 from simia_async.runs.agreement_result import AgreementResult
+from simia_async.runs.meter_plan import reason_alone
 from simia_async.simulation.prompts import read_sections
 from tests.planted_meters import PlantedJudge, holds, plant
 from tests.rollout_servers import Playhouse, playhouse
@@ -81,6 +82,13 @@ async def test_the_judge_is_told_of_success_unless_it_shall_not(
             await judge_at(house, airline_seeds, run, conversations=3, goal=goal)
     assert [bool(task["goal"]) for task in seen] == [True] * 3 + [False] * 3
     assert all("You are" in task["scenario"]["instructions"] for task in seen)
+
+
+def test_reasons_are_counted_by_what_was_wrong_and_not_by_where() -> None:
+    ports = (33271, 35343)
+    said = [f"http://127.0.0.1:{port}/v1/chat/completions: HTTP 422: no rules" for port in ports]
+    assert {reason_alone(each) for each in said} == {"HTTP 422: no rules"}
+    assert reason_alone("no JSON; said 'http://x: y'") == "no JSON"
 
 
 async def test_verdicts_that_cannot_be_used_are_none(airline_seeds: Path, tmp_path: Path) -> None:
@@ -158,3 +166,18 @@ def test_a_rubric_of_checks_alone_is_refused(airline_seeds: Path, tmp_path: Path
     config = AgreementConfig(recorded=str(airline_seeds), rubric=str(rubric))
     with pytest.raises(UsageError, match="check"):
         plan_agreement(config, tmp_path / "j.db")
+
+
+def test_conversations_of_which_all_is_not_told_are_refused_when_there_are_no_others(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "labelled.jsonl"
+    said = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    line = {"messages": said, "reward": 1, "incomplete": "its calls have no arguments"}
+    path.write_bytes(msgspec.json.encode(line))
+    run = tmp_path / "j.db"
+    result = CliRunner().invoke(app, ["meter", "judge", "--recorded", str(path), "--run", str(run)])
+    assert result.exit_code == 2, result.output
+    assert f"error: {path}: none of its 1 conversations with a `reward`" in result.stderr
+    assert "its calls have no arguments" in result.stderr
+    assert not run.exists()

@@ -100,6 +100,11 @@ def test_a_policy_that_says_one_thing_is_told() -> None:
     assert "says the same" in str(told[-1])
 
 
+def test_an_entropy_that_was_0_from_the_beginning_did_not_fall() -> None:
+    guard = CollapseGuard()
+    assert [guard.warning({"entropy": 0.0}) for _ in range(10)] == [None] * 10
+
+
 def test_a_policy_that_refuses_is_told() -> None:
     guard = CollapseGuard()
     told = [guard.warning({"passive": 0.1 if step < 4 else 0.35}) for step in range(8)]

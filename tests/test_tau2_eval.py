@@ -20,6 +20,8 @@ from simia_async.config import Tau2Config
 from simia_async.errors import ChildFailed, ConfigError, UsageError
 from simia_async.formats.reading import read_conversations
 from simia_async.formats.tau2 import conversations_of, read_results
+from simia_async.meters.labels import read_labelled
+from simia_async.runs.card import run_card
 from simia_async.runs.tau2 import import_results, run_tau2
 from simia_async.runs.tau2_command import find_tau2, run_environment, run_words
 from tests.conftest import Served
@@ -170,6 +172,10 @@ async def test_what_could_not_be_run_counts_as_nothing(
         assert broken.status == TrajectoryStatus.UNSCORED
         assert broken.boundary == "simulator"
         assert broken.reason == "τ²-bench ended it: infrastructure_error"
+    page = run_card(tmp_path / "t.db")
+    [row] = [row for row in page.splitlines() if "pass^" in row and row.startswith("| m ")]
+    assert row.count(" 1.00 (") == 3, "as the result has it"
+    assert "count as not solved" not in page
 
 
 async def test_keys_reach_the_endpoint_and_are_stored_nowhere(
@@ -190,10 +196,22 @@ async def test_a_result_file_alone_is_taken_in(start: Served, tau2: str, tmp_pat
     played = await play(await config_of(start, tau2, rash), tmp_path / "t.db")
     taken = await import_results(Tau2Config(), tmp_path / "again.db", played.results)
     assert taken.pass_k == played.pass_k
+    with Reader(tmp_path / "again.db") as reader:
+        config = reader.run().config
+    told = {name: config[name] for name in ("domain", "policy", "policy_args", "trials")}
+    assert told == {
+        "domain": "retail",
+        "policy": "hosted_vllm/m",
+        "policy_args": '{"temperature":0.0}',
+        "trials": 2,
+    }, "what the file tells, not our defaults"
+    assert "| hosted\\_vllm/m | greedy | pass^2 |" in run_card(tmp_path / "again.db")
     # It is a file of conversations too, such as for seeds.
     first, *others = read_conversations(played.results)
     assert [first.reward, *(c.reward for c in others)] == [1.0, 0.0, 1.0, 0.0]
     assert (first.id, first.messages[0].role) == ("0-0", "system")
+    labelled, _ = read_labelled(played.results)
+    assert [each.task for each in labelled] == ["0", "1", "0", "1"], "trials of one are alike"
     # As voice runs have it, and as `tau2 convert-results` makes it: one file a simulation.
     data = json.loads(played.results.read_text())
     apart = tmp_path / "apart"
@@ -202,6 +220,47 @@ async def test_a_result_file_alone_is_taken_in(start: Served, tau2: str, tmp_pat
         (apart / "simulations" / f"{each['id']}.json").write_text(json.dumps(each))
     (apart / "results.json").write_text(json.dumps(data))
     assert len(read_results(apart).simulations) == 4
+
+
+async def test_what_is_taken_in_again_is_written_down_once(
+    start: Served, tau2: str, tmp_path: Path
+) -> None:
+    played = await play(await config_of(start, tau2), tmp_path / "t.db")
+    for _ in range(2):
+        await import_results(Tau2Config(), tmp_path / "again.db", played.results)
+    with Reader(tmp_path / "again.db") as reader:
+        assert reader.row_counts()["trajectories"] == 4
+        assert {n: len(reader.metrics(n)) for n in reader.metric_names()} == {
+            "eval/pass^1": 1,
+            "eval/pass^2": 1,
+        }
+
+
+async def test_results_of_another_run_are_not_mixed_in(
+    start: Served, tau2: str, tmp_path: Path
+) -> None:
+    config = await config_of(start, tau2, trials=1)
+    one, other = await play(config, tmp_path / "a.db"), await play(config, tmp_path / "b.db")
+    run = tmp_path / "t.db"
+    await import_results(Tau2Config(), run, one.results)
+    with pytest.raises(UsageError, match=r"b\.tau2.*holds other simulations than .*t\.db.*--run"):
+        await import_results(Tau2Config(), run, other.results)
+    with Reader(run) as reader:
+        assert reader.row_counts()["trajectories"] == 2
+        assert reader.run().status == RunStatus.DONE, "as it was"
+
+
+async def test_a_simulation_of_an_unknown_task_is_named_and_nothing_is_written(
+    start: Served, tau2: str, tmp_path: Path
+) -> None:
+    played = await play(await config_of(start, tau2, trials=1), tmp_path / "t.db")
+    data = json.loads(played.results.read_text())
+    data["tasks"] = data["tasks"][:1]
+    (tmp_path / "r.json").write_text(json.dumps(data))
+    run = tmp_path / "again.db"
+    with pytest.raises(UsageError, match=r"r\.json: has simulations of task '1', which is not in"):
+        await import_results(Tau2Config(), run, tmp_path / "r.json")
+    assert not run.exists()
 
 
 @pytest.mark.parametrize(
@@ -248,7 +307,7 @@ def test_calls_on_the_users_own_device_are_not_what_the_agent_saw(tmp_path: Path
     (tmp_path / "r.json").write_text(
         json.dumps({"info": info, "tasks": [], "simulations": [simulation]})
     )
-    (conversation,) = conversations_of(read_results(tmp_path / "r.json"))
+    ((conversation, _),) = conversations_of(read_results(tmp_path / "r.json"))
     assert [m.content for m in conversation.messages] == ["p", "No signal.", "Good."]
 
 

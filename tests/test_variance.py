@@ -29,6 +29,7 @@ def test_components_are_those_of_a_computation_by_hand() -> None:
     assert found.judge is not None
     assert found.judge.raw == pytest.approx(0.125)
     assert found.world.raw == pytest.approx((1.25 / 2 - 0.125) / 2)
+    assert found.policy is not None
     assert found.policy.raw == pytest.approx((0.125 - 0.125 - 2 * 0.25) / 4)
     assert found.policy.variance == 0
     assert found.policy.share == 0
@@ -49,9 +50,17 @@ def test_rewards_that_never_vary_have_no_shares() -> None:
     assert found.world.low is None
 
 
+def test_where_no_task_has_two_rollouts_the_policy_cannot_be_told_nor_any_share() -> None:
+    found = split_variance([[[[1.0, 1.0], [0.0, 0.0]]]] * 8)
+    assert found.policy is None, "not 0, which would leave all to the world"
+    assert found.world.raw == pytest.approx(0.5)
+    assert (found.world.share, found.world.low) == (None, None)
+
+
 def test_a_world_that_is_steady_has_no_share() -> None:
     steady = [[[[1.0, 1.0]] * 3, [[0.0, 0.0]] * 3]] * 8
     found = split_variance(steady)
+    assert found.policy is not None
     assert found.policy.share == 1
     assert (found.world.share, found.world.low, found.world.high) == (0, 0, 0)
 
@@ -76,7 +85,9 @@ def test_shares_add_up_and_the_level_and_order_of_tasks_do_not_matter(
     ]
     other = split_variance(moved)
     assert other.world.raw == pytest.approx(found.world.raw, abs=1e-9)
-    assert other.policy.raw == pytest.approx(found.policy.raw, abs=1e-9)
+    assert (other.policy is None) == (found.policy is None)
+    if found.policy is not None and other.policy is not None:
+        assert other.policy.raw == pytest.approx(found.policy.raw, abs=1e-9)
 
 
 def test_estimates_are_right_on_average_also_with_unequal_numbers() -> None:

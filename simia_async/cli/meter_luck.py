@@ -91,11 +91,16 @@ def print_result(result: LuckResult) -> None:
     table = Table(title=f"reward variance within {tasks} tasks", title_justify="left")
     for heading in ("due to", "variance", "share", "interval"):
         table.add_column(heading, justify="left" if heading == "due to" else "right")
-    table.add_row("the policy", *_cells(variance.policy))
-    name = "the world" if result.judgings != 1 else "the world and the judge"
-    table.add_row(name, *_cells(variance.world))
+    knows_shares = variance.policy is not None
+    if variance.policy is not None:
+        table.add_row("the policy", *_cells(variance.policy))
+    else:
+        table.add_row("the policy", "–", "–", "no task has two rollouts")
+    is_parted = variance.judge is not None or not result.judgings
+    name = "the world" if is_parted else "the world and the judge"
+    table.add_row(name, *_cells(variance.world, knows_shares=knows_shares))
     if variance.judge is not None:
-        table.add_row("the judge", *_cells(variance.judge))
+        table.add_row("the judge", *_cells(variance.judge, knows_shares=knows_shares))
     elif not result.judgings:
         table.add_row("the judge", "0", "0%", "code alone judges")
     stdout.print(table)
@@ -112,9 +117,10 @@ def print_result(result: LuckResult) -> None:
     show("run", result.run)
 
 
-def _cells(part: Component) -> tuple[str, str, str]:
+def _cells(part: Component, *, knows_shares: bool = True) -> tuple[str, str, str]:
     raw = f"{part.variance:.4f}" if part.raw >= 0 else f"0 ({part.raw:.4f})"
-    share = "nothing varies" if part.share is None else f"{part.share:.0%}"
+    unknown = "nothing varies" if knows_shares else "–"
+    share = unknown if part.share is None else f"{part.share:.0%}"
     interval = ""
     if part.low is not None and part.high is not None:
         interval = f"{part.low:.0%} to {part.high:.0%}"

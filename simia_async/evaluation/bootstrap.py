@@ -4,13 +4,12 @@ Trials of one task are alike, so they are never drawn apart: a resample draws ta
 of its trials (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
 """
 
-import math
 from collections.abc import Sequence
 from statistics import fmean
 
 import msgspec
 
-from simia_async.evaluation.resampling import RESAMPLES, TAIL, draws, unseen
+from simia_async.evaluation.resampling import ENOUGH, draws, percentiles, with_unseen
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -25,20 +24,20 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimate(values: Sequence[float], least: float = 0.0, most: float = 1.0) -> Estimate | None:
     """The mean of one value a task, each from `least` to `most`; None of no task.
 
-    The interval is the percentile bootstrap's, the same whenever it is asked for. Where all tasks
-    have one value no resample differs, which would look as if the mean were known: there the
-    interval allows for the largest share of other tasks that would not be seen among so many in
-    2.5% of all samples, `1 - 0.025^(1/n)`, each as far away as may be (for 0 of n and n of n that
-    is the interval of Clopper and Pearson, 1934).
+    The interval is the percentile bootstrap's, expanded for few tasks (`resampling.percentiles`),
+    the same whenever it is asked for. Where all tasks have one value no resample differs, which
+    would look as if the mean were known, and of fewer than `ENOUGH` all may lie on one side of it:
+    there the interval allows for the largest share of other tasks that would not be seen among so
+    many in 2.5% of all samples, `1 - 0.025^(1/n)`, each as far away as may be (for 0 of n and n of
+    n that is the interval of Clopper and Pearson, 1934).
     """
     if not values:
         return None
     n, mean = len(values), fmean(values)
-    if min(values) == max(values):
-        other = unseen(n)
-        low, high = mean - other * (mean - least), mean + other * (most - mean)
-    else:
-        means = sorted(sum(draw(values)) / n for draw in draws(n))
-        low = min(mean, means[int(TAIL * RESAMPLES)])
-        high = max(mean, means[math.ceil((1 - TAIL) * RESAMPLES) - 1])
+    low = high = mean
+    if min(values) < max(values):
+        low, high = percentiles((sum(draw(values)) / n for draw in draws(n)), n)
+        low, high = min(mean, low), max(mean, high)
+    if n < ENOUGH or low == high:
+        low, high = with_unseen(low, high, n, least, most)
     return Estimate(mean, max(least, low), min(most, high), n)

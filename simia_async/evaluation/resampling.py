@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from statistics import NormalDist
@@ -11,6 +11,10 @@ from typing import Any
 RESAMPLES = 2000
 TAIL = 0.025
 """Share that lies beyond each end of a 95% interval."""
+
+ENOUGH = 6
+"""Clusters from which on resamples tell enough. They reach no further than the clusters do, and of
+five all lie on one side of the truth in 1 of 16 cases, of three in 1 of 4."""
 
 Draw = Callable[[Sequence[Any]], tuple[Any, ...]]
 """Takes the items of one resample."""
@@ -31,7 +35,28 @@ def unseen(n: int) -> float:
     return 1.0 - math.pow(TAIL, 1 / n)
 
 
-def expanded_tail(n: int, tail: float = TAIL) -> float:
+def with_unseen(
+    low: float, high: float, n: int, least: float = 0.0, most: float = 1.0
+) -> tuple[float, float]:
+    """An interval of `n` clusters that allows for others that were not seen among them, each as far
+    away as may be: their values are from `least` to `most`.
+    """
+    other = unseen(n)
+    return low - other * (low - least), high + other * (most - high)
+
+
+def percentiles(
+    resampled: Iterable[float], clusters: int, tail: float = TAIL
+) -> tuple[float, float]:
+    """The interval of what was reckoned of each resample of so many clusters: nominally `tail` of
+    them lie beyond each of its ends.
+    """
+    told = sorted(resampled)
+    left_out = int(_expanded_tail(clusters, tail) * len(told))
+    return told[left_out], told[-1 - left_out]
+
+
+def _expanded_tail(n: int, tail: float) -> float:
     """The tail to cut off for `tail`, of `n` clusters: further out, as Student's t is wider than
     the normal distribution (T. Hesterberg, What Teachers Should Know About the Bootstrap, 2015,
     section 5.3).

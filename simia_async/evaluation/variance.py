@@ -28,7 +28,7 @@ from statistics import fmean
 
 import msgspec
 
-from simia_async.evaluation.resampling import RESAMPLES, expanded_tail
+from simia_async.evaluation.resampling import RESAMPLES, percentiles
 
 Judgings = Sequence[float]
 """Rewards of one replay."""
@@ -51,7 +51,8 @@ class Component(msgspec.Struct, frozen=True):
     raw: float
     """The estimate, which may be below 0."""
     share: float | None
-    """Of the variance within tasks, 0 to 1; None where nothing varies."""
+    """Of the variance within tasks, 0 to 1; None where nothing varies, or where the policy's part
+    of it cannot be told."""
     low: float | None = None
     """The interval of the share; None where too few tasks vary to tell."""
     high: float | None = None
@@ -65,7 +66,8 @@ class Component(msgspec.Struct, frozen=True):
 class Variance(msgspec.Struct, frozen=True):
     """The variance of rewards within tasks, by where it comes from."""
 
-    policy: Component
+    policy: Component | None
+    """None where no task has two such rollouts: then nothing can be told of it, nor any share."""
     world: Component
     judge: Component | None
     """None where nothing was judged twice: what the judge adds is then part of `world`."""
@@ -98,7 +100,7 @@ def split_variance(tasks: Sequence[TaskRewards], seed: int = 0) -> Variance:
         for name, value in raw.items()
     }
     return Variance(
-        parts["policy"],
+        parts.get("policy"),
         parts["world"],
         parts["judge"] if total.df_judge else None,
         int(total.rollouts),
@@ -175,18 +177,20 @@ def _added(sums: Sequence[_Sums]) -> _Sums:
 
 
 def _components(sums: _Sums) -> dict[str, float]:
-    """Raw estimates by name; that of the policy is 0 where no task has two rollouts."""
+    """Raw estimates by name; none of the policy where no task has two rollouts."""
     judge = sums.ss_judge / sums.df_judge if sums.df_judge else 0.0
     world = (sums.ss_world - sums.df_world * judge) / sums.world_in_world
-    policy = 0.0
+    found = {"world": world, "judge": judge}
     if sums.df_policy:
         rest = sums.ss_policy - sums.df_policy * judge - sums.world_in_policy * world
-        policy = rest / sums.policy_in_policy
-    return {"policy": policy, "world": world, "judge": judge}
+        found["policy"] = rest / sums.policy_in_policy
+    return found
 
 
 def _shares(raw: Mapping[str, float]) -> dict[str, float]:
-    """Of the sum of what is above 0; none where nothing is."""
+    """Of the sum of what is above 0; none where nothing is, or where a part of it is not known."""
+    if "policy" not in raw:
+        return {}
     shown = {name: max(value, 0.0) for name, value in raw.items()}
     total = sum(shown.values())
     return {name: value / total for name, value in shown.items()} if total > _NOTHING else {}
@@ -201,10 +205,6 @@ def _intervals(sums: Sequence[_Sums], seed: int) -> dict[str, tuple[float, float
     drawn = [each for each in drawn if each]
     if len(drawn) * 2 < RESAMPLES:
         return {}
-    tail = expanded_tail(len(sums), _TAIL)
-    found = {}
-    for name in drawn[0]:
-        values = sorted(each[name] for each in drawn)
-        left_out = int(tail * len(values))
-        found[name] = (values[left_out], values[-1 - left_out])
-    return found
+    return {
+        name: percentiles((each[name] for each in drawn), len(sums), _TAIL) for name in drawn[0]
+    }

@@ -41,8 +41,8 @@ def read_conversations(path: Path) -> Iterator[Conversation]:
 def read_with_lines(path: Path) -> Iterator[tuple[Conversation, dict[str, Any]]]:
     """The same, each with the object that it was read from, which may tell more."""
     if path.suffix == ".json" and tau2.is_results(path):
-        for conversation in tau2.conversations_of(tau2.read_results(path)):
-            yield conversation, {}
+        for conversation, simulation in tau2.conversations_of(tau2.read_results(path)):
+            yield conversation, {"task_id": simulation.task_id}
         return
     count = 0
     for place, number, data in _objects(path):

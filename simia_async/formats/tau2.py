@@ -168,7 +168,7 @@ def is_results(path: Path) -> bool:
     return True
 
 
-def conversations_of(results: Results) -> Iterator[Conversation]:
+def conversations_of(results: Results) -> Iterator[tuple[Conversation, Simulation]]:
     """Every simulation as a conversation with its true reward, the policy text first."""
     policy = results.info.environment_info.policy
     system = [Message("system", policy)] if policy else []
@@ -176,7 +176,7 @@ def conversations_of(results: Results) -> Iterator[Conversation]:
         messages = [spoken.as_message() for spoken in simulation.spoken]
         if messages:
             name = f"{simulation.task_id}-{simulation.trial or 0}"
-            yield Conversation(system + messages, id=name, reward=simulation.reward)
+            yield Conversation(system + messages, id=name, reward=simulation.reward), simulation
 
 
 def _apart(path: Path) -> Iterator[Simulation]:

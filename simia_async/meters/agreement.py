@@ -17,8 +17,8 @@ from statistics import fmean
 
 import msgspec
 
-from simia_async.evaluation.resampling import draws
-from simia_async.meters.figures import Figure, mean, percentiles, share
+from simia_async.evaluation.resampling import ENOUGH, draws, percentiles
+from simia_async.meters.figures import Figure, mean, share
 
 _BINS = 10
 
@@ -141,14 +141,14 @@ def bins(pairs: Sequence[Pair]) -> list[Bin]:
 def _resampled(
     pairs: Sequence[Pair], reckon: Callable[[Sequence[Pair]], float | None], least: float
 ) -> Figure:
-    """A figure with its bootstrap interval over tasks; none where half of the resamples tell it
-    not, or all tell the same.
+    """A figure with its bootstrap interval over tasks; none where tasks are fewer than `ENOUGH`,
+    half of the resamples tell it not, or all tell the same.
     """
     value = reckon(pairs)
     clusters: dict[str, list[Pair]] = defaultdict(list)
     for pair in pairs:
         clusters[pair.task].append(pair)
-    if value is None or len(clusters) < 2:
+    if value is None or len(clusters) < ENOUGH:
         return Figure(value, len(pairs) if value is not None else 0)
     numbers, groups = range(len(clusters)), list(clusters.values())
     told = []

@@ -18,7 +18,7 @@ from statistics import NormalDist
 
 import msgspec
 
-from simia_async.evaluation.resampling import TAIL, draws, expanded_tail, unseen
+from simia_async.evaluation.resampling import ENOUGH, draws, percentiles, with_unseen
 
 _Z = NormalDist().inv_cdf(0.975)
 _TAIL_OF_MEANS = 0.005
@@ -60,9 +60,10 @@ def share_of(hits: int, total: int) -> Figure:
 def mean(values: Iterable[tuple[Hashable, float | None]]) -> Figure:
     """The mean of values from 0 to 1, each with the cluster that it belongs to; None is left out.
 
-    Where all values are alike no resample differs, which would look as if the mean were known:
-    then the interval allows for the largest share of other clusters that would not be seen among
-    so many in 2.5% of all samples, each as far away as may be. One cluster has no interval.
+    Where all values are alike no resample differs, which would look as if the mean were known, and
+    fewer clusters than `ENOUGH` may all lie on one side of it: then the interval allows for the
+    largest share of other clusters that would not be seen among so many in 2.5% of all samples,
+    each as far away as may be. One cluster has no interval.
     """
     sums: dict[Hashable, float] = {}
     counts: dict[Hashable, int] = {}
@@ -78,20 +79,11 @@ def mean(values: Iterable[tuple[Hashable, float | None]]) -> Figure:
         return Figure(value, total)
     means = [sums[cluster] / counts[cluster] for cluster in sums]
     if max(means) - min(means) < 1e-12:
-        other = unseen(len(sums))
-        return Figure(value, total, value * (1 - other), value + (1 - value) * other)
+        return Figure(value, total, *with_unseen(value, value, len(sums)))
     of_sums, of_counts = list(sums.values()), [float(each) for each in counts.values()]
     drawn = (sum(draw(of_sums)) / sum(draw(of_counts)) for draw in draws(len(sums)))
     low, high = percentiles(drawn, len(sums), _TAIL_OF_MEANS)
-    return Figure(value, total, min(value, max(0.0, low)), max(value, min(1.0, high)))
-
-
-def percentiles(
-    resampled: Iterable[float], clusters: int, tail: float = TAIL
-) -> tuple[float, float]:
-    """The interval of what was reckoned of each resample of so many clusters: nominally `tail` of
-    them lie beyond each of its ends.
-    """
-    told = sorted(resampled)
-    left_out = int(expanded_tail(clusters, tail) * len(told))
-    return told[left_out], told[-1 - left_out]
+    low, high = min(value, max(0.0, low)), max(value, min(1.0, high))
+    if len(sums) < ENOUGH:
+        low, high = with_unseen(low, high, len(sums))
+    return Figure(value, total, low, high)

@@ -2,7 +2,8 @@
 
 tau-bench's result files (`traj`, `info`) tell the task and what its check found. Lines of any other
 format that `formats` reads may have, beside the conversation and its `reward`: `task` (what the
-user wanted), `goal` (what success is) and `failure` (the kind of failure, in a word or two).
+user wanted), `task_id` (which task it is of, if `task` does not tell), `goal` (what success is) and
+`failure` (the kind of failure, in a word or two).
 """
 
 from pathlib import Path
@@ -44,6 +45,7 @@ class _Told(msgspec.Struct):
     """What a line of any format may tell."""
 
     task: str | dict[str, Any] | None = None
+    task_id: str | int | None = None
     goal: str = ""
     failure: str = ""
 
@@ -109,7 +111,8 @@ def _labelled(
         raise UsageError(f"{path}: {conversation.id}: {error}") from error
     scenario = told.task if isinstance(told.task, str) else ""
     kind = SOLVED if reward >= 1 else told.failure or FAILED
-    task = scenario or conversation.id
+    name = "" if told.task_id is None else str(told.task_id)
+    task = name or scenario or conversation.id
     return Labelled(number, conversation, reward, kind, task, scenario, told.goal)
 
 

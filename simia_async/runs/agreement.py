@@ -17,7 +17,7 @@ from simia_store import (
 from simia_async.clients import ChatClient
 from simia_async.config import AgreementConfig
 from simia_async.environments import Environment, Scenario, Task, load_environment
-from simia_async.errors import EndpointError
+from simia_async.errors import EndpointError, UsageError
 from simia_async.judging import Case, Judge, MadeCall, Rubric, check_judgeable, choose_rubric
 from simia_async.meters.labels import Labelled, read_labelled
 from simia_async.meters.steps import answered_calls
@@ -83,13 +83,18 @@ class _AgreementRun(AgreementConfig, frozen=True, kw_only=True):
 def plan_agreement(config: AgreementConfig, path: Path) -> AgreementPlan:
     """Read what is to be judged in the run at `path`, which may have begun earlier.
 
-    Raises `UsageError` that names file and field, also where nothing has a true reward.
+    Raises `UsageError` that names file and field, also where nothing can be judged.
     """
     environment = load_environment(config.environment)
     file = recorded_file(environment, config.recorded)
     rubric = choose_rubric(config.rubric, config.votes)
     labelled, without_reward = read_labelled(file)
     whole = [each for each in labelled if each.conversation.incomplete is None]
+    if not whole:
+        raise UsageError(
+            f"{file}: none of its {len(labelled)} conversations with a `reward` is told whole; of "
+            f"one it says: {labelled[0].conversation.incomplete}"
+        )
     check_judgeable(rubric, [_task(each, config, environment) for each in whole[:1]])
     stored = stored_trajectories(path, "agreement")
     if stored:

@@ -67,9 +67,9 @@ def read_result(
                 unusable[reason_alone(record.reason or "")] += 1
             else:
                 pairs.append(Pair(each.task, each.kind, each.reward, record.reward))
-        found = agree(pairs, threshold)
-        verdicts = share_of(len(pairs), answered)
-        metrics = new_metrics(reader, _figures(found, verdicts))
+    found = agree(pairs, threshold)
+    verdicts = share_of(len(pairs), answered)
+    metrics = new_metrics(path, _figures(found, verdicts))
     result = AgreementResult(
         run=path,
         judge=model,

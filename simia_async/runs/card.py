@@ -26,9 +26,9 @@ Sections = list[str]
 _METERED = {
     "luck": "the luck of the world",
     "fidelity": "the fidelity of the simulator",
-    "judge": "the agreement of the judge",
+    "agreement": "the agreement of the judge",
 }
-"""What meters tell of, by a word in the kind of their run."""
+"""What meters tell of, by the kind of their run, which is also what their metrics begin with."""
 
 
 def run_card(path: Path, evaluations: Sequence[Path] = (), meters: Sequence[Path] = ()) -> str:
@@ -89,7 +89,7 @@ def _settings(run: RunRecord) -> Sections:
     rows = [
         (name, _value(value))
         for name, value in _flat(run.config).items()
-        if name not in defaults or value != defaults[name]
+        if value != defaults.get(name)
     ]
     left = "All others are the defaults of the version above." if defaults else ""
     return ["## Settings", table(("setting", "value"), rows), *([left] if left else [])]
@@ -116,8 +116,7 @@ def _limits(
     reader: Reader, run: RunRecord, evaluations: Sequence[Path], meters: Sequence[Path]
 ) -> str:
     """What a reader might take for granted and must not."""
-    told = {name.partition("/")[0] for name in reader.metric_names()}
-    told |= {part for name in reader.metric_names() for part in name.split("/")[1:2]}
+    is_audited = any(name.startswith("audit/") for name in reader.metric_names())
     lines = []
     if run.kind != "tau2":
         lines.append(
@@ -134,7 +133,7 @@ def _limits(
         lines.append(
             f"Not measured here: {', '.join(missing)} (`simia meter`, and `simia card --meter`)."
         )
-    if run.kind == "rl" and "audit" not in told:
+    if run.kind == "rl" and not is_audited:
         lines.append("Not measured: whether a hidden second judge agrees with the rewards.")
     if run.status != "done":
         lines.append(f"The run is {run.status}, not done: this page tells of a part of it.")
@@ -144,9 +143,9 @@ def _limits(
 
 def _not_metered(of: Reader, meters: Sequence[Path]) -> list[str]:
     """What neither the run itself nor one of these meters tells of."""
-    kinds = [name.partition("/")[0] for name in of.metric_names()]
+    kinds = {name.partition("/")[0] for name in of.metric_names()}
     for path in meters:
         with Reader(path) as reader:
             run = reader.run()
-            kinds.append(run.kind if run else "")
-    return [what for word, what in _METERED.items() if not any(word in kind for kind in kinds)]
+            kinds.add(run.kind if run else "")
+    return [what for kind, what in _METERED.items() if kind not in kinds]

@@ -14,6 +14,9 @@ from simia_async.runs.comparison import compare
 from simia_async.runs.eval_record import Arm, Evaluation, read_evaluation
 from simia_async.synthesis.markdown import escaped, table
 
+_METERS = ("luck/", "fidelity/", "agreement/")
+"""What the metrics of meters begin with."""
+
 _CONTAMINATION = {
     "training_texts": "tasks and conversations of training that were searched",
     "tasks": "evaluation tasks",
@@ -43,15 +46,16 @@ def evaluation_sections(paths: Sequence[Path], of: Reader) -> list[str]:
 def meter_sections(paths: Sequence[Path], of: Reader) -> list[str]:
     """What meters have measured, each in a run of its own, and what the run measured itself."""
     sections = ["## Meters"]
-    own = [name for name in of.metric_names() if name.startswith("luck/")]
+    own = [name for name in of.metric_names() if name.startswith(_METERS)]
     if own:
-        sections += ["Measured by the run itself:", table(("measure", "value"), _last(of, own))]
+        sections += ["Measured by the run itself:", table(("measure", "value"), _measures(of, own))]
     for path in paths:
         with Reader(path) as reader:
             run = reader.run()
             kind = run.kind if run else "no"
             title = f"### {escaped(path.name)}: a run of kind {escaped(kind)}"
-            sections += [title, table(("measure", "value"), _last(reader, reader.metric_names()))]
+            measures = _measures(reader, reader.metric_names())
+            sections += [title, table(("measure", "value"), measures)]
             if run is not None and run.status != "done":
                 sections.append(f"It is {escaped(run.status)}, not done.")
     if not (own or paths):
@@ -70,6 +74,16 @@ def _inside_training(of: Reader) -> list[str]:
         "these shares, so they flatter it, and they have no intervals:",
         table(("share", "after the last step"), _last(of, names)),
     ]
+
+
+def _measures(reader: Reader, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What a meter found, each measure with its interval where it has one."""
+    told = dict(_last(reader, names))
+    ends = {f"{name}_{end}" for name in told for end in ("low", "high")}
+    for name, value in told.items():
+        low, high = told.get(f"{name}_low"), told.get(f"{name}_high")
+        if name not in ends:
+            yield name, value if low is None or high is None else f"{value} ({low}–{high})"
 
 
 def _last(reader: Reader, names: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,7 @@ def _left_out(reader: Reader) -> Iterator[tuple[str, object]]:
 
 def _curves(reader: Reader) -> Iterator[tuple[object, ...]]:
     names = reader.metric_names()
-    audited = [name for name in names if name.startswith("rollout/audit/")]
+    audited = [name for name in names if name.startswith("audit/")]
     for name in (*(name for name in _CURVES if name in names), *audited):
         # A step that was cut off is measured again: its last value counts.
         steps = {metric.step: metric.value for metric in reader.metrics(name)}

@@ -44,9 +44,13 @@ def usage_sections(reader: Reader) -> list[str]:
         return ["## Calls and cost", "No model was asked."]
     head = ("role", "answered", "failed", "tokens in", "tokens out", "US dollars")
     sections = ["## Calls and cost", table(head, _costs(reader))]
-    failures = [(each.role, each.status, each.calls) for each in usage if each.status != "ok"]
+    failures: Counter[tuple[str, str]] = Counter()
+    for each in usage:
+        if each.status != "ok":
+            failures[each.role, each.status] += each.calls
     if failures:
-        sections += ["Failed attempts:", table(("role", "error", "attempts"), failures)]
+        rows = ((*failed, count) for failed, count in sorted(failures.items()))
+        sections += ["Failed attempts:", table(("role", "error", "attempts"), rows)]
     else:
         sections.append("No attempt failed.")
     boundaries = Counter(each.boundary for each in reader.trajectories() if each.boundary)

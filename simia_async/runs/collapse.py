@@ -63,7 +63,7 @@ class CollapseGuard:
 
     def _says_one_thing(self) -> str | None:
         entropy = self._change("entropy")
-        if entropy is None or entropy[1] > entropy[0] * _ENTROPY_LEFT:
+        if entropy is None or entropy[0] <= 0 or entropy[1] > entropy[0] * _ENTROPY_LEFT:
             return None
         return (
             f"the entropy fell from {entropy[0]:.3f} to {entropy[1]:.3f}: the policy says the same "

@@ -27,7 +27,7 @@ class Arm(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """What was played. A trial that has not ended is left out."""
+    """What was played, but for trials that have not ended, or that τ²-bench could not run."""
 
     run: RunRecord
     environment: EnvironmentRecord
@@ -54,7 +54,7 @@ def read_evaluation(path: Path) -> Evaluation:
         groups = {group.id: group for group in reader.all(GroupRecord)}
         names = {0: _base_name(run)} | {each.version: each.path for each in reader.adapters()}
         tasks = {record.id: record.task for record in reader.tasks()}
-        trials = _trials(path, reader, groups)
+        trials = _trials(path, reader, groups, is_tau2=run.kind == "tau2")
         environment = reader.environment()
     arms: dict[Arm, list[TaskTrials]] = {}
     temperatures = run.config.get("temperatures") or [_stated_temperature(run)]
@@ -71,7 +71,7 @@ def read_evaluation(path: Path) -> Evaluation:
 
 
 def _trials(
-    path: Path, reader: Reader, groups: dict[int, GroupRecord]
+    path: Path, reader: Reader, groups: dict[int, GroupRecord], *, is_tau2: bool
 ) -> dict[tuple[int, int, str], dict[int, bool | None]]:
     """Whether each trial solved its task, by its conversation; None where that tells nothing of
     the policy. Keys are version, number of the temperature, and task.
@@ -83,7 +83,8 @@ def _trials(
                 f"{path}: was written by an earlier simia-async, which did not tell trials apart; "
                 "evaluate once more"
             )
-        if each.stop_reason is not None:
+        # What τ²-bench gave no reward it could not run, and counts as nothing itself.
+        if each.stop_reason is not None and not (is_tau2 and each.reward is None):
             group = groups[each.group_id]
             counts = each.stop_reason not in UNJUDGED
             solved = each.detail.get("solved") is True if counts else None

@@ -25,6 +25,7 @@ from simia_async.runs.rollout_recall import Recalled, recall
 from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.stage import Stage, open_stage
 from simia_async.runs.training_data import read_training_data
+from simia_async.runs.unwritten import unwritten_metrics
 from simia_async.supervision.service import Report
 
 _MOST_TASKS = 10_000
@@ -94,9 +95,11 @@ async def run_evaluate(
         for version, adapter in adapters.items():
             await stage.store.append(AdapterRecord(version, str(adapter), None, 0))
         if contamination is not None:
-            await stage.store.append(
-                *(MetricRecord(0, f"contamination/{n}", v) for n, v in contamination.counts.items())
-            )
+            counts = [
+                MetricRecord(0, f"contamination/{n}", v) for n, v in contamination.counts.items()
+            ]
+            unwritten = await anyio.to_thread.run_sync(unwritten_metrics, path, counts)
+            await stage.store.append(*unwritten)
         await _Playing(config, plot, arms, stage, report, on_progress).run()
         evaluation = await anyio.to_thread.run_sync(read_evaluation, path)
         return await _result(config, plot, arms, stage, evaluation, baseline, contamination, report)

@@ -151,7 +151,9 @@ async def run_fidelity(
 def _nothing_to_measure(
     file: Path, environment: Environment, recorded: Sequence[Recorded], undeclared: Collection[str]
 ) -> str:
-    why = f"; it calls {', '.join(sorted(undeclared))}" if undeclared else ""
+    why = ""
+    if undeclared:
+        why = f"; it calls {', '.join(sorted(undeclared))}: name their environment with --env"
     reasons = {each.conversation.incomplete for each in recorded} - {None}
     if not undeclared and reasons:
         why = f"; of a conversation it says: {min(map(str, reasons))}"

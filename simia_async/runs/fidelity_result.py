@@ -66,8 +66,8 @@ def read_result(
             by_code += bool(record.detail.get(BY_CODE))
             if record.reason:
                 unusable[reason_alone(record.reason)] += 1
-        found = report(scored, kinds)
-        metrics = new_metrics(reader, _figures(found))
+    found = report(scored, kinds)
+    metrics = new_metrics(path, _figures(found))
     result = FidelityResult(
         run=path,
         wanted=len(steps),

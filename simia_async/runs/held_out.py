@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+import anyio.to_thread
 from simia_store import MetricRecord, Store
 
 from simia_async.config import PlayConfig
@@ -14,6 +15,7 @@ from simia_async.rollouts.conversation import Outcome, Seat, Setting, run_rollou
 from simia_async.rollouts.groups import facts_of
 from simia_async.runs.plot import Plot, read_plot
 from simia_async.runs.stage import Stage
+from simia_async.runs.unwritten import unwritten_metrics
 
 
 def read_held_out(config: PlayConfig, count: int, split: Split = "heldout") -> Plot:
@@ -45,7 +47,7 @@ async def play_all(
     async def play(index: int, task: Task, placed: Callable[[], None]) -> None:
         async with stage.scheduler.slot():
             placed()
-            number = setting.store.new_trajectory_id()
+            number = stage.store.new_trajectory_id()
             seat = Seat(number, task, facts_of(None, task, setting), seed=seed * 1_000_000 + index)
             outcome = await run_rollout(setting, seat)
         stage.watch(outcome)
@@ -66,10 +68,9 @@ async def store_score(store: Store, number: int, scored: PolicyScore) -> None:
     """Write down the shares of a policy under its `number`: a version's, or a step's."""
     mark = f"@{scored.sampled}" if scored.temperature else ""
     shares = {"needs_action": scored.needs_action, "no_action": scored.no_action}
-    await store.append(
-        *(
-            MetricRecord(number, f"eval/{name}{mark}", share.value)
-            for name, share in shares.items()
-            if share.total
-        )
-    )
+    found = [
+        MetricRecord(number, f"eval/{name}{mark}", share.value)
+        for name, share in shares.items()
+        if share.total
+    ]
+    await store.append(*await anyio.to_thread.run_sync(unwritten_metrics, store.path, found))

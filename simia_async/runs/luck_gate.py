@@ -16,7 +16,7 @@ from simia_store import MetricRecord, Reader
 from simia_async.clients.spending import Amount, Earlier
 from simia_async.config import GrpoConfig, LuckConfig, PlayConfig
 from simia_async.environments import Task
-from simia_async.errors import UsageError
+from simia_async.errors import EndpointError, UsageError
 from simia_async.runs.luck import played_beside, run_luck
 from simia_async.runs.luck_result import LuckResult
 from simia_async.runs.spending import already_spent
@@ -69,12 +69,18 @@ async def measure_luck(
 ) -> LuckGate:
     """Measure luck on the first `tasks` that differ, and say which of them are above `limit`.
 
-    Raises `UsageError` if most of them are, and what `run_luck` raises.
+    Raises `UsageError` if most of them are, `EndpointError` if too little could be replayed to
+    tell, and what `run_luck` raises.
     """
     distinct = list({task.id: task for task in tasks}.values())[: config.luck_tasks]
     report(f"luck is measured on {len(distinct)} tasks before the first step")
     where = measured_beside(path)
     result = await run_luck(_settings(config, len(distinct)), where, tasks=distinct, report=report)
+    if result.variance.policy is None:
+        raise EndpointError(
+            f"{where}: of no task two rollouts could be replayed, so luck cannot be told from the "
+            "policy's doing; `simia report` says why"
+        )
     gate = _judged(result, limit)
     if len(gate.left_out) * 2 > gate.measured:
         raise UsageError(

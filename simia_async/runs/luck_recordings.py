@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from simia_store import CallRecord, Reader, RunRecord, StoreError, TrajectoryRecord, TurnRecord
+from simia_store import (
+    CallRecord,
+    GroupRecord,
+    Reader,
+    RunRecord,
+    StoreError,
+    TrajectoryRecord,
+    TurnRecord,
+)
 
 from simia_async.config import LuckConfig
 from simia_async.environments import Task
@@ -66,14 +74,16 @@ def as_played(config: LuckConfig, source: Path) -> LuckConfig:
 
 def read_recordings(source: Path, tasks: int, size: int) -> tuple[list[Recording], int]:
     """Rollouts that can be judged: of each of the first `tasks` tasks those of the group that was
-    played last, `size` at most, so that all of them are of one policy. And how many of these
-    groups cannot be judged.
+    played last, `size` at most, so that all of them are of one policy; of an evaluation the trials
+    of its last policy at its last temperature. And how many of these cannot be judged.
 
     Raises `UsageError` if there are none, `StoreError` if the record is damaged.
     """
     with Reader(source) as reader:
         known = {each.id: each.task for each in reader.tasks() if each.task}
-        groups = _last_groups(reader.trajectories(), tasks)
+        run = reader.run()
+        alike = _arms(reader) if run is not None and run.kind == "eval" else {}
+        groups = _last_groups(reader.trajectories(), alike, tasks)
         unended = sum(not is_judgeable(each) for group in groups for each in group)
         chosen = [each for group in groups for each in list(filter(is_judgeable, group))[:size]]
         if not chosen:
@@ -103,12 +113,22 @@ def source_of(run: RunRecord | None) -> Path | None:
     return Path(named) if named else None
 
 
-def _last_groups(rollouts: Iterable[TrajectoryRecord], tasks: int) -> list[list[TrajectoryRecord]]:
-    """Of each of the first tasks that have one: the last group with a rollout to be judged."""
+def _arms(reader: Reader) -> dict[int | None, int]:
+    """Of an evaluation, in which each trial is a group: the temperature's number, by group."""
+    return {group.id: group.step for group in reader.all(GroupRecord)}
+
+
+def _last_groups(
+    rollouts: Iterable[TrajectoryRecord], alike: Mapping[int | None, int], tasks: int
+) -> list[list[TrajectoryRecord]]:
+    """Of each of the first tasks that have one: the last group with a rollout to be judged. Groups
+    that are `alike`, by their ids, are one.
+    """
     groups: dict[str, dict[tuple[int | None, int | None], list[TrajectoryRecord]]] = {}
     for each in rollouts:
         of_task = groups.setdefault(each.task_id, {})
-        of_task.setdefault((each.group_id, each.policy_version), []).append(each)
+        of_one = (alike.get(each.group_id, each.group_id), each.policy_version)
+        of_task.setdefault(of_one, []).append(each)
     last = []
     for of_task in groups.values():
         ended = [group for group in of_task.values() if any(map(is_judgeable, group))]

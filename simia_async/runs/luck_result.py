@@ -13,6 +13,7 @@ from simia_async.evaluation.variance import TooFewReplays, Variance, split_varia
 from simia_async.rollouts.conversation import SCORING
 from simia_async.runs.luck_recordings import Recording
 from simia_async.runs.scorings import rewards_of
+from simia_async.runs.unwritten import unwritten_metrics
 
 Rewards = Mapping[int, Sequence[float]]
 """Of a replay, by trajectory: one a judging."""
@@ -30,7 +31,7 @@ class TaskLuck(msgspec.Struct, frozen=True):
 
     @property
     def world_share(self) -> float:
-        """Of the variance of its rewards; 0 where nothing varies."""
+        """Of the variance of its rewards; 0 where nothing varies, or where it cannot be told."""
         return self.variance.world.share or 0.0
 
 
@@ -103,18 +104,12 @@ def luck_of_tasks(replayed: Replayed) -> list[TaskLuck]:
 
 def new_metrics(path: Path, result: LuckResult, replays: int) -> list[MetricRecord]:
     """What was found with so many replays, where an earlier session has not written it down."""
-    judge = result.variance.judge
+    policy, judge = result.variance.policy, result.variance.judge
     found = {
-        "luck/policy_share": result.variance.policy.share,
+        "luck/policy_share": policy.share if policy else None,
         "luck/world_share": result.variance.world.share,
         "luck/judge_share": judge.share if judge else None,
         "luck/reward_replayed": result.reward_replayed,
     }
-    with Reader(path) as reader:
-        last = {name: reader.metrics(name)[-1:] for name in found}
-    before = {name: [(m.step, m.value) for m in metrics] for name, metrics in last.items()}
-    return [
-        MetricRecord(replays, name, value)
-        for name, value in found.items()
-        if value is not None and before[name] != [(replays, value)]
-    ]
+    told = (MetricRecord(replays, n, value) for n, value in found.items() if value is not None)
+    return unwritten_metrics(path, told)

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -15,9 +16,12 @@ from simia_async.config import SCRIPTED, Endpoint, RunKind
 from simia_async.environments import Environment
 from simia_async.errors import UsageError
 from simia_async.meters.figures import Figure
+from simia_async.runs.unwritten import unwritten_metrics
 
 BYTES_PER_TOKEN = 4
 """About, for English and JSON."""
+
+_ASKED = re.compile(r"^https?://\S+: ")
 
 UNUSABLE = "unusable"
 """Key in the detail of what was asked in vain: why no answer could be used."""
@@ -124,20 +128,19 @@ def is_settled(trajectory: TrajectoryRecord | None) -> bool:
     )
 
 
-def new_metrics(reader: Reader, figures: Iterable[tuple[str, Figure]]) -> list[MetricRecord]:
-    """Figures by name as metrics, with the ends of their intervals, but for those that the run
-    holds already.
+def new_metrics(path: Path, figures: Iterable[tuple[str, Figure]]) -> list[MetricRecord]:
+    """Figures by name as metrics, with the ends of their intervals, but for those that the run at
+    `path` holds already.
     """
     values: dict[str, float | None] = {}
     for name, figure in figures:
         values |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
-    return [
-        MetricRecord(0, name, value)
-        for name, value in values.items()
-        if value is not None and [each.value for each in reader.metrics(name)[-1:]] != [value]
-    ]
+    found = (MetricRecord(0, name, value) for name, value in values.items() if value is not None)
+    return unwritten_metrics(path, found)
 
 
 def reason_alone(reason: str) -> str:
-    """Why an answer could not be used, without what it said, so that reasons can be counted."""
-    return reason.partition("; said ")[0]
+    """Why an answer could not be used, without what it said and who was asked, so that reasons can
+    be counted: an embedded simulator has another port in every session.
+    """
+    return _ASKED.sub("", reason.partition("; said ")[0])

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -19,7 +20,7 @@ from simia_async.environments import Task
 from simia_async.errors import ConfigError, UsageError
 from simia_async.evaluation.pass_k import PassK, passes
 from simia_async.evaluation.trials import TaskTrials
-from simia_async.formats.tau2 import SOLVED, Results, read_results
+from simia_async.formats.tau2 import SOLVED, Info, Results, read_results
 from simia_async.models import ADAPTER_WEIGHTS, check_adapter, model_directory, policy_name
 from simia_async.runs.record import record_run
 from simia_async.runs.tau2_command import find_tau2, run_environment, run_words
@@ -30,6 +31,7 @@ from simia_async.runs.tau2_record import (
     simulation_records,
     tasks_of,
 )
+from simia_async.runs.unwritten import unwritten_metrics
 from simia_async.supervision.service import Report, run_service
 
 
@@ -87,9 +89,32 @@ async def import_results(config: Tau2Config, path: Path, results: Path) -> Tau2R
 
     Raises `UsageError` or `StoreError`.
     """
-    await anyio.to_thread.run_sync(read_results, results)  # Before anything is written.
-    async with record_run(path, "tau2", config, may_continue=True) as store:
+    # Before anything is written.
+    read, _, _ = await anyio.to_thread.run_sync(_read_checked, results, path)
+    settings = _as_run(config, read.info)
+    async with record_run(path, "tau2", settings, may_continue=True) as store:
         return await _take_in(store, path, results, None)
+
+
+def _as_run(config: Tau2Config, info: Info) -> Tau2Config:
+    """The settings of simulations that somebody ran, as far as their file tells them."""
+    agent, user = info.agent_info, info.user_info
+    return msgspec.structs.replace(
+        config,
+        domain=info.environment_info.domain_name,
+        policy=agent.llm or "not told",
+        policy_args=_temperature_alone(agent.llm_args),
+        user=user.llm,
+        user_args=_temperature_alone(user.llm_args),
+        trials=info.num_trials,
+        seed=config.seed if info.seed is None else info.seed,
+    )
+
+
+def _temperature_alone(arguments: dict[str, Any] | None) -> str:
+    """As JSON: what else litellm was told may hold a key."""
+    told = (arguments or {}).get("temperature")
+    return msgspec.json.encode({} if told is None else {"temperature": told}).decode()
 
 
 def _check(config: Tau2Config) -> None:
@@ -130,10 +155,8 @@ async def _policy(config: Tau2Config, report: Report) -> AsyncIterator[_Policy]:
 
 async def _take_in(store: Store, path: Path, file: Path, adapter: Path | None) -> Tau2Result:
     """Store the simulations that are not there yet, and count all of them."""
-    results = await anyio.to_thread.run_sync(read_results, file)
-    tasks = tasks_of(results)
+    results, tasks, stored = await anyio.to_thread.run_sync(_read_checked, file, path)
     version = 1 if adapter else 0
-    stored = await anyio.to_thread.run_sync(_stored_simulations, path)
     if not stored:
         await store.append(*head_records(results, tasks.values()))
         if adapter is not None:
@@ -147,15 +170,44 @@ async def _take_in(store: Store, path: Path, file: Path, adapter: Path | None) -
             number = store.new_trajectory_id()
             await store.append(*simulation_records(simulation, results, number, group, version))
     result = _counted(results, tasks, path, file)
-    for each in result.pass_k:
-        if each.all is not None:
-            await store.append(MetricRecord(version, f"eval/pass^{each.k}", each.all.value))
+    metrics = [
+        MetricRecord(version, f"eval/pass^{each.k}", each.all.value)
+        for each in result.pass_k
+        if each.all is not None
+    ]
+    await store.append(*await anyio.to_thread.run_sync(unwritten_metrics, path, metrics))
     return result
 
 
+def _read_checked(file: Path, path: Path) -> tuple[Results, dict[str, Task], set[str]]:
+    """What `file` holds, its tasks by id, and the simulations that the run at `path` holds already.
+
+    Raises `UsageError` if one is of a task that the file does not tell, or if the run is of
+    another file: τ²-bench that goes on may replace some of its simulations, but not all.
+    """
+    results = read_results(file)
+    tasks = tasks_of(results)
+    unknown = next((s.task_id for s in results.simulations if str(s.task_id) not in tasks), None)
+    if unknown is not None:
+        raise UsageError(f"{file}: has simulations of task {unknown!r}, which is not in `tasks`")
+    stored = _stored_simulations(path)
+    if stored and stored.isdisjoint(each.id for each in results.simulations):
+        raise UsageError(
+            f"{file}: holds other simulations than {path} does; take it into another database "
+            "with --run"
+        )
+    return results, tasks, stored
+
+
 def _stored_simulations(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
     with Reader(path) as reader:
-        return {str(each.detail.get("simulation")) for each in reader.trajectories()}
+        return {
+            each.detail["simulation"]
+            for each in reader.trajectories()
+            if "simulation" in each.detail
+        }
 
 
 def _counted(results: Results, tasks: dict[str, Task], path: Path, file: Path) -> Tau2Result:
@@ -163,9 +215,6 @@ def _counted(results: Results, tasks: dict[str, Task], path: Path, file: Path) -
     for simulation in results.simulations:
         if simulation.reward is not None:
             rewards.setdefault(str(simulation.task_id), []).append(simulation.reward)
-    unknown = next((task_id for task_id in rewards if task_id not in tasks), None)
-    if unknown is not None:
-        raise UsageError(f"{file}: has simulations of task {unknown!r}, which is not in `tasks`")
     tried = [
         TaskTrials(task_id, tasks[task_id].needs_action, tuple(r >= SOLVED for r in of_task))
         for task_id, of_task in rewards.items()
