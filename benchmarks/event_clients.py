@@ -1,7 +1,11 @@
-"""What listeners cost a run: its CPU per 1,000 turns with 200 streams of its events (10 of which
-never read) over that without any, in pairs that alternate.
+"""What listeners cost a run: CPU of its process per 1,000 turns with 200 streams of its events, 10
+of which never read, over that without any, in pairs whose order alternates; and memory of the
+server.
 
-    python -m benchmarks.event_clients [--pairs 3] [--conversations 2000] [--clients 200]
+    python -m benchmarks.event_clients [--pairs 4] [--conversations 2000] [--clients 200]
+
+CPU is counted from where the process owns its run, so that imports are not spread over the turns.
+Listeners run in the process of this script; every one that reads must get every event.
 """
 
 import argparse
@@ -12,6 +16,7 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -36,15 +41,29 @@ async def listen(http: aiohttp.ClientSession, url: str, counts: list[int], mine:
 def never_read(url: str, token: str) -> socket.socket:
     """A client that asks and never reads."""
     place = urlsplit(url)
-    client = socket.create_connection((place.hostname, place.port))
+    client = socket.socket()
+    # Before it connects: afterwards the kernel has offered more already.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect((place.hostname, place.port))
     request = f"GET {place.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
     client.sendall(request.encode())
     return client
 
 
-async def measure(server: ServerProcess, conversations: int, clients: int) -> tuple[float, float]:
-    """CPU seconds of the run's process per 1,000 turns, and MB of the server at its largest."""
+class Measured(NamedTuple):
+    """What one run came to."""
+
+    cpu_s: float
+    """Of its process, per 1,000 turns."""
+    turns: int
+    events: int
+    wall_s: float
+    server_mb: float
+    """The server at its largest."""
+
+
+async def measure(server: ServerProcess, conversations: int, clients: int) -> Measured:
+    """Play a run with so many listeners."""
     async with simia_async.connect(server.url, token=server.token) as remote:
         run = await remote.submit(
             "rollout",
@@ -55,38 +74,44 @@ async def measure(server: ServerProcess, conversations: int, clients: int) -> tu
             concurrency=conversations,
         )
         url = f"{server.url}/v1/runs/{run.id}/events"
-        counts = [0] * clients
+        counts = [0] * max(0, clients - SILENT)
         silent = [never_read(url, server.token) for _ in range(SILENT if clients else 0)]
         headers = {"Authorization": f"Bearer {server.token}"}
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
+        begun = time.monotonic()
         async with aiohttp.ClientSession(
             connector=connector, headers=headers, timeout=timeout
         ) as http:
             listeners = [
-                asyncio.create_task(listen(http, url, counts, n))
-                for n in range(max(0, clients - SILENT))
+                asyncio.create_task(listen(http, url, counts, n)) for n in range(len(counts))
             ]
             cpu, largest = await follow(server, run)
-            for listener in listeners:
-                await listener
+            wall_s = time.monotonic() - begun
+            await asyncio.gather(*listeners)
         for client in silent:
             client.close()
         database = server.root / "runs" / run.id / "run.db"
         with Reader(database) as reader:
             turns = reader.row_counts()["turns"]
             newest = reader.newest_event()
-        assert all(count == newest for count in counts[: clients - SILENT]), "an event was missed"
+        assert (await run.view()).state == "done"
+        assert all(count == newest for count in counts), "an event was missed"
         await run.delete()
-        return 1000 * cpu / turns, largest
+        return Measured(1000 * cpu / turns, turns, newest, wall_s, largest)
 
 
 async def follow(server: ServerProcess, run: RemoteRun) -> tuple[float, float]:
-    """CPU seconds of the run's process, and MB of the server, until the run has ended."""
-    database, cpu, largest, asked = server.root / "runs" / run.id / "run.db", 0.0, 0.0, 0.0
+    """CPU seconds of the run's process since it owned it, and MB of the server, until the run has
+    ended.
+    """
+    database = server.root / "runs" / run.id / "run.db"
+    pid, at_first, cpu, largest, asked = None, 0.0, 0.0, 0.0, 0.0
     while True:
-        pid = owner(database)
-        cpu = max(cpu, cpu_s(pid)) if pid else cpu
+        if pid is None and (pid := owner(database)) is not None:
+            at_first = cpu_s(pid)
+        if pid is not None:
+            cpu = max(cpu, cpu_s(pid) - at_first)
         assert server.process is not None
         largest = max(largest, resident_mb(server.process.pid))
         if time.monotonic() - asked > 1:
@@ -121,25 +146,33 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+_ROW = "{:>4}  {:>9}  {:>10}  {:>14}  {:>6}  {:>7}  {:>6}"
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--conversations", type=int, default=2000)
     parser.add_argument("--clients", type=int, default=200)
     given = parser.parse_args()
-    ratios = []
+    ratios, memory = [], []
+    print(_ROW.format("pair", "listeners", "CPU-s/1000", "turns (events)", "wall s", "server", ""))
     with tempfile.TemporaryDirectory() as place, ServerProcess(Path(place) / "root") as server:
         for pair in range(given.pairs):
-            counts = [0, given.clients] if pair % 2 == 0 else [given.clients, 0]
-            found = {n: await measure(server, given.conversations, n) for n in counts}
-            (alone, idle_mb), (watched, mb) = found[0], found[given.clients]
-            ratios.append(watched / alone)
-            print(
-                f"CPU-s per 1,000 turns: {alone:.3f} alone, {watched:.3f} with {given.clients} "
-                f"clients: {ratios[-1]:.3f}; server {idle_mb:.0f} → {mb:.0f} MB",
-                flush=True,
-            )
-    print(f"median {statistics.median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f})")
+            found: dict[int, Measured] = {}
+            for clients in [0, given.clients] if pair % 2 == 0 else [given.clients, 0]:
+                found[clients] = told = await measure(server, given.conversations, clients)
+                counted = f"{told.turns} ({told.events})"
+                cpu, wall, memory_mb = f"{told.cpu_s:.3f}", f"{told.wall_s:.1f}", told.server_mb
+                figures = (cpu, counted, wall, f"{memory_mb:.0f} MB")
+                print(_ROW.format(pair + 1, clients, *figures, ""), flush=True)
+            ratios.append(found[given.clients].cpu_s / found[0].cpu_s)
+            memory.append(found[given.clients].server_mb)
+            print(_ROW.format(pair + 1, "", "", "", "", "ratio", f"{ratios[-1]:.3f}"), flush=True)
+    spread = f"({min(ratios):.3f} to {max(ratios):.3f}, {len(ratios)} pairs)"
+    print(f"CPU of the run with {given.clients} listeners, {SILENT} of which never read, over that")
+    print(f"with none: median {statistics.median(ratios):.3f} {spread}; to hold: at most 1.05")
+    print(f"memory of the server: {memory[0]:.0f} MB in the first pair, {max(memory):.0f} at most")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ async def test_a_key_submits_once(server: ServerProcess) -> None:
 
 
 async def test_sft_learns_from_a_run_of_the_server_and_eval_plays_its_adapter(
-    server: ServerProcess,
+    server: ServerProcess, tmp_path: Path
 ) -> None:
     async with simia_async.connect(server.url, token=server.token) as remote:
         made = await remote.submit("generate", n=6)
@@ -78,6 +78,14 @@ async def test_sft_learns_from_a_run_of_the_server_and_eval_plays_its_adapter(
         assert view.metrics["train/loss"] > 0
         played = await remote.submit("eval", adapters=view.adapters, tasks=2, temperatures=[0])
         assert (await played.wait(0.1)).state == "done"
+        await tuned.adapter("v00001", tmp_path / "adapter")
+        published = server.root / "runs" / tuned.id / "adapters" / "v00001"
+        assert files_in(tmp_path / "adapter") == files_in(published)
+
+
+def files_in(place: Path) -> dict[str, bytes]:
+    files = (path for path in place.rglob("*") if path.is_file())
+    return {str(path.relative_to(place)): path.read_bytes() for path in files}
 
 
 def slow(server: ServerProcess, **settings: Any) -> tuple[str, Any]:
@@ -110,8 +118,16 @@ def test_a_run_is_stopped_and_one_that_waits_too(tmp_path: Path) -> None:
         assert (status, problem["status"]) == (503, 503)
         assert "no more runs are taken at the moment: 1 runs wait" in problem["detail"]
         status, problem = server.ask("DELETE", f"/v1/runs/{number}")
-        assert (status, problem["detail"]) == (422, f"{number}: is running; stop it first")
+        assert (status, problem["detail"]) == (409, f"{number}: is running; stop it first")
+        order = {"name": "concurrency", "arguments": {"name": "x", "path": "y"}}
+        status, problem = server.ask("POST", f"/v1/runs/{number}/commands", order)
+        assert (status, problem["status"]) == (409, 409), "it has no value, which the run tells"
         assert server.ask("POST", f"/v1/runs/{waiting}/stop")[0] == 202
+        status, problem = server.ask("POST", f"/v1/runs/{waiting}/commands", {"name": "pause"})
+        assert (status, problem["detail"]) == (
+            409,
+            f"{waiting}: is stopped; nobody is there to obey",
+        )
         assert state(server, waiting) == "stopped"
         assert server.ask("POST", f"/v1/runs/{number}/stop")[0] == 202
         until(lambda: state(server, number) == "stopped")
@@ -159,12 +175,15 @@ def test_what_happens_is_logged_and_no_token(tmp_path: Path) -> None:
         number = server.ask("POST", "/v1/runs", {"kind": "generate", "settings": {"n": 1}})[1]["id"]
         until(lambda: state(server, number) == "done")
         server.ask("GET", "/v1/runs", Authorization="Bearer wrong-token")
+        with pytest.raises(json.JSONDecodeError):
+            server.ask("GET", "/v1/runs", X="x" * 10_000)
         server.__exit__()
     text = (tmp_path / "log").read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     told = [(line["event"], line.get("state") or line.get("status")) for line in lines]
-    expected = [("submitted", None), ("run", "running"), ("run", "done"), ("refused", 401)]
-    assert told == expected
+    expected = [("submitted", None), ("run", "running"), ("run", "done")]
+    assert told == [*expected, ("refused", 401), ("refused", 400)]
+    assert "Traceback" not in text
     assert server.token not in text
     assert "wrong-token" not in text
 
@@ -174,42 +193,6 @@ def test_what_fails_is_told_with_its_reason(server: ServerProcess) -> None:
     number = server.ask("POST", "/v1/runs", {"kind": "rollout", "settings": settings})[1]["id"]
     until(lambda: state(server, number) == "failed")
     assert "airline" in server.ask("GET", f"/v1/runs/{number}")[1]["problem"]
-
-
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"kind": "shell"}, "kind: found 'shell'; it must be one of generate, rollout"),
-    ({"kind": "generate", "settings": {"m": 3}}, "unknown setting 'm'"),
-    ({"kind": "generate", "settings": {"n": 0}}, "n: found 0"),
-    ({"kind": "generate", "settings": {"seeds": "/etc/passwd"}}, "seeds: found '/etc/passwd'"),
-    ({"kind": "generate", "settings": {"seeds": "../../token"}}, "name of something uploaded"),
-    ({"kind": "generate", "settings": {"seeds": "nothing.jsonl"}}, "'nothing.jsonl' is not here"),
-    ({"kind": "generate", "settings": {"environment": "/etc"}}, "environment: found '/etc'"),
-    ({"kind": "sft", "settings": {"model": "/etc"}}, "model: found '/etc'"),
-    ({"kind": "sft", "data": ["../x"]}, "data: found '../x/run.db'"),
-    ({"kind": "generate", "data": ["x"]}, "data: is only for sft runs"),
-    ({"kind": "eval", "settings": {"adapters": ["../../../etc"]}}, "adapters: found"),
-    (
-        {"kind": "generate", "settings": {"simulator": {"base_url": "http://evil.example/v1"}}},
-        "one of those that the server was started with --endpoint: none",
-    ),
-    (
-        {"kind": "generate", "settings": {"simulator": {"api_key_env": "PATH"}}},
-        "api_key_env: is only for a base_url that is named too",
-    ),
-    ({"kind": 3}, "Expected `str`, got `int`"),
-    ({"kinds": "generate"}, "unknown field `kinds`"),
-]
-
-
-@pytest.mark.parametrize(("body", "expected"), BAD)
-def test_what_may_not_be_asked_for_is_refused(
-    server: ServerProcess, body: dict[str, Any], expected: str
-) -> None:
-    before = sorted((server.root / "runs").iterdir())
-    status, problem = server.ask("POST", "/v1/runs", body)
-    assert status == 422
-    assert expected in problem["detail"]
-    assert sorted((server.root / "runs").iterdir()) == before
 
 
 def test_who_has_no_token_gets_nothing(server: ServerProcess) -> None:
@@ -254,7 +237,7 @@ def test_the_command_line_sends_its_files(server: ServerProcess, tmp_path: Path)
     done = CliRunner().invoke(app, submit)
     view = json.loads(done.stdout)
     assert (done.exit_code, view["state"]) == (0, "done")
-    assert view["settings"]["seeds"].endswith(seeds.name)
+    assert view["settings"]["seeds"].startswith(str(server.root / "uploads"))
     assert CliRunner().invoke(app, ["submit", "generate", "--server", server.url]).exit_code == 2
 
 
@@ -269,7 +252,18 @@ def test_an_environment_is_checked_before_it_is_kept(server: ServerProcess) -> N
     )
     assert status == 422
     assert problem["detail"].startswith("shop/tools.json")
-    for bad in ({"../x.md": ""}, {"/etc/x.md": ""}, {"run.sh": ""}, {}):
+    in_another = {**files, "policy.md/x.md": ""}
+    leaves = json.dumps(
+        [{**tool, "function": {"name": "look", "parameters": {"$dynamicRef": "file:///etc/x"}}}]
+    )
+    for bad in (
+        {"../x.md": ""},
+        {"/etc/x.md": ""},
+        {"run.sh": ""},
+        {},
+        in_another,
+        {**files, "tools.json": leaves},
+    ):
         assert server.ask("PUT", "/v1/environments/shop", {"files": bad})[0] == 422
     assert server.ask("PUT", "/v1/environments/..%2Fx", {"files": files})[0] in (404, 422)
     assert sorted(path.name for path in place.iterdir()) == ["shop"]

@@ -25,6 +25,7 @@ def serve(
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="<text>",
             help="URL or URL=VARIABLE: an endpoint that submissions may name, and the variable "
             "with its key; repeatable.",
             show_default=False,
@@ -32,7 +33,9 @@ def serve(
     ] = None,
     models: Annotated[
         list[Path] | None,
-        typer.Option(help="Directory of models that submissions may name; repeatable."),
+        typer.Option(
+            metavar="<path>", help="Directory of models that submissions may name; repeatable."
+        ),
     ] = None,
     parallel: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 2,
     queue: Annotated[int, typer.Option(min=1, help="Runs that may wait.")] = 100,

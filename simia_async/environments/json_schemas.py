@@ -18,6 +18,9 @@ def schema_problem(schema: Any) -> str | None:
             jsonpointer.resolve_pointer(schema, reference.removeprefix("#"))
         except jsonpointer.JsonPointerException:
             return f"`$ref` {reference!r} leads to nothing within it"
+    for reference in _references(schema, "$dynamicRef"):
+        if not reference.startswith("#"):
+            return f"`$dynamicRef` {reference!r} leads out of it"
     return None
 
 
@@ -33,11 +36,11 @@ def _shortened(message: str) -> str:
     return message if len(message) <= 200 else f"{message[:80]} … {message[-110:]}"
 
 
-def _references(schema: Any) -> Iterator[str]:
+def _references(schema: Any, keyword: str = "$ref") -> Iterator[str]:
     if isinstance(schema, dict):
-        if isinstance(reference := schema.get("$ref"), str):
+        if isinstance(reference := schema.get(keyword), str):
             yield reference
         schema = list(schema.values())
     if isinstance(schema, list):
         for part in schema:
-            yield from _references(part)
+            yield from _references(part, keyword)

@@ -1,5 +1,5 @@
-"""What a client may ask a server for: settings that fit, files that it sent or that are ready, and
-endpoints that the server's owner has named.
+"""What a client may ask a server for: settings that fit, files that it sent or that are ready, runs
+that are here, and endpoints that the server's owner has named.
 
 A submission may name no other place of the file system, and no variable of the environment that
 holds a key for an endpoint of its own choice.
@@ -15,12 +15,22 @@ from simia_async.config import TINY, RunKind, configure, keywords_layer
 from simia_async.config.settings import KINDS
 from simia_async.environments.environment import library_names
 from simia_async.errors import UsageError
+from simia_async.serving.jobs import TASKS_FILE
+from simia_async.serving.meanings import (
+    OF_SECTIONS,
+    OWN,
+    Meaning,
+    endpoints_of,
+    served_kind,
+    undecided,
+)
 
-KINDS_SERVED: tuple[RunKind, ...] = ("generate", "rollout", "sft", "rl", "eval")
-_FILES = ("seeds", "tasks_file", "rubric")
-"""Settings that name an uploaded file."""
-_ADAPTERS = ("adapter", "adapters")
-_ENDPOINTS = ("simulator", "policy", "user_endpoint", "tool_endpoint", "judge_endpoint")
+_DATA: Mapping[RunKind, tuple[int, int, str]] = {
+    "sft": (0, 1000, "the runs that it learns from"),
+    "judge": (1, 1, "the run that is judged again"),
+    "luck": (0, 1, "the run whose rollouts are replayed"),
+}
+"""Of kinds that are about other runs: how many at least and at most, and what they are."""
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -42,32 +52,71 @@ class Places:
 
     def admitted(self, kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings as the run gets them. Raises `UsageError` for the first that is wrong."""
-        if kind not in KINDS_SERVED:
-            raise UsageError(f"kind: found {kind!r}; it must be one of {', '.join(KINDS_SERVED)}")
-        admitted = dict(settings)
-        for name in _FILES:
-            if admitted.get(name) is not None:
-                admitted[name] = str(self._uploaded(name, admitted[name]))
-        if admitted.get("environment") is not None:
-            admitted["environment"] = self._environment(admitted["environment"])
-        if admitted.get("model") is not None:
-            admitted["model"] = self._model("model", admitted["model"])
-        for name in _ADAPTERS:
-            if admitted.get(name) is not None:
-                admitted[name] = self._adapters(name, admitted[name])
-        for name in _ENDPOINTS:
-            if name in admitted:
-                admitted[name] = self._endpoint(name, admitted[name])
-        served = next(each for each in KINDS_SERVED if each == kind)
+        served = served_kind(kind)
+        endpoints = endpoints_of(served)
+        admitted = {
+            name: self._endpoint(name, value)
+            if name in endpoints
+            else self._named(OWN.get(name, Meaning.WORD), name, value)
+            for name, value in settings.items()
+        }
+        for name in undecided(KINDS[served]):
+            if _is_stated(name, settings):
+                raise UsageError(f"{name}: cannot be set by a client of a server")
         configure(KINDS[served], keywords_layer(KINDS[served], admitted))
         return admitted
 
-    def data(self, numbers: Iterable[Any]) -> tuple[str, ...]:
-        """Databases of runs that an SFT run is to learn from. Raises `UsageError`."""
-        return tuple(str(self._within(self.runs, "data", f"{number}/run.db")) for number in numbers)
+    def data(self, kind: str, runs: Iterable[Any]) -> tuple[str, ...]:
+        """Databases of the runs that a run is about. Raises `UsageError`."""
+        named = list(runs)
+        least, most, what = _DATA.get(served_kind(kind), (0, 0, ""))
+        if not most and named:
+            raise UsageError(f"data: is only for {', '.join(_DATA)} runs")
+        if not least <= len(named) <= most:
+            wanted = f"{least}" if least == most else f"{least} to {most}"
+            raise UsageError(f"data: found {len(named)} runs; it must be {wanted}: {what}")
+        return tuple(str(self.run("data", each)) for each in named)
+
+    def run(self, name: str, given: Any) -> Path:
+        """The database of a run here. Raises `UsageError` that begins with the setting's name."""
+        return self._within(self.runs, name, given, "/run.db")
+
+    def _named(self, meaning: Meaning, name: str, given: Any) -> Any:
+        """A text setting, or each of a list of them, as the run gets it."""
+        if given is None or meaning is Meaning.WORD:
+            return given
+        if isinstance(given, list):
+            return [self._named(meaning, name, each) for each in given]
+        match meaning:
+            case Meaning.FILE:
+                return str(self._uploaded(name, given))
+            case Meaning.TASKS:
+                return str(self._tasks(name, given))
+            case Meaning.ENVIRONMENT:
+                return self._environment(given)
+            case Meaning.MODEL:
+                return self._model(name, given)
+            case Meaning.ADAPTER:
+                return self._adapter(name, given)
+            case Meaning.RUN:
+                return str(self.run(name, given))
+            case Meaning.TRAINING_DATA:
+                return str(self._training_data(name, given))
+        raise UsageError(f"{name}: cannot be set by a client of a server")
 
     def _uploaded(self, name: str, given: Any) -> Path:
         return self._within(self.uploads / "files", name, given)
+
+    def _tasks(self, name: str, given: Any) -> Path:
+        run, _, file = given.partition("/") if isinstance(given, str) else ("", "", "")
+        if file == TASKS_FILE:
+            return self._within(self.runs, name, run, f"/{TASKS_FILE}")
+        return self._uploaded(name, given)
+
+    def _training_data(self, name: str, given: Any) -> Path:
+        if isinstance(given, str) and (given.endswith((".jsonl", ".json"))):
+            return self._tasks(name, given)
+        return self.run(name, given)
 
     def _environment(self, given: Any) -> str:
         if isinstance(given, str) and given in library_names():
@@ -85,26 +134,29 @@ class Places:
             )
         return str(place)
 
-    def _adapters(self, name: str, given: Any) -> Any:
-        """Adapters of runs here, as `RUN/vNNNNN`."""
-        if isinstance(given, list | tuple):
-            return [self._adapters(name, each) for each in given]
+    def _adapter(self, name: str, given: Any) -> str:
+        """An adapter of a run here, as `RUN/vNNNNN`."""
         run, _, version = given.partition("/") if isinstance(given, str) else ("", "", "")
-        return str(self._within(self.runs, name, f"{run}/adapters/{version}"))
+        if not version or "/" in version:
+            raise UsageError(f"{name}: found {given!r}; it must be an adapter of a run, RUN/v00001")
+        return str(self._within(self.runs, name, run, f"/adapters/{version}"))
 
     def _endpoint(self, name: str, given: Any) -> Any:
         if not isinstance(given, Mapping):
             raise UsageError(f"{name}: found {given!r}; it must be an object of its settings")
-        endpoint = dict(given)
-        if "tokenizer" in endpoint and endpoint["tokenizer"] is not None:
-            endpoint["tokenizer"] = self._model(f"{name}.tokenizer", endpoint["tokenizer"])
+        endpoint = {
+            field: self._model(f"{name}.{field}", value)
+            if OF_SECTIONS.get(field) is Meaning.MODEL and value is not None
+            else value
+            for field, value in given.items()
+        }
         url, key = endpoint.get("base_url"), endpoint.get("api_key_env")
         if url is None:
             if key:
                 raise UsageError(f"{name}.api_key_env: is only for a base_url that is named too")
             return endpoint
         known = self._allowed.endpoints
-        if url not in known:
+        if not isinstance(url, str) or url not in known:
             raise UsageError(
                 f"{name}.base_url: found {url!r}; it must be one of those that the server was "
                 f"started with --endpoint: {', '.join(known) or 'none'}"
@@ -113,11 +165,12 @@ class Places:
             raise UsageError(f"{name}.api_key_env: found {key!r}; leave it to the server")
         return endpoint | {"api_key_env": known[url]}
 
-    def _within(self, place: Path, name: str, given: Any) -> Path:
-        """What a relative path means in a directory of the server's."""
-        if not isinstance(given, str) or not is_plain(given):
-            raise UsageError(f"{name}: found {given!r}; it must be the name of something uploaded")
-        path = (place / given).resolve()
+    def _within(self, place: Path, name: str, given: Any, inside: str = "") -> Path:
+        """What a name means in a directory of the server's: it, or something `inside` it."""
+        if not isinstance(given, str) or not (is_plain(given) and is_plain(given + inside)):
+            kind = "the id of a run" if inside else "the name of something uploaded"
+            raise UsageError(f"{name}: found {given!r}; it must be {kind}")
+        path = (place / (given + inside)).resolve()
         if not path.is_relative_to(place.resolve()) or not path.exists():
             raise UsageError(f"{name}: {given!r} is not here")
         return path
@@ -127,8 +180,8 @@ def is_plain(name: str) -> bool:
     """Whether a name can only mean something below the directory that it is looked for in."""
     parts = PurePosixPath(name).parts
     return (
-        0 < len(name) <= 200
-        and name.isprintable()
+        name.isprintable()
+        and 0 < len(name.encode()) <= 200
         and "\\" not in name
         and not name.startswith(("/", "~"))
         and all(part not in ("..", ".") and not part.startswith(".") for part in parts)
@@ -136,4 +189,14 @@ def is_plain(name: str) -> bool:
 
 
 def _is_below(place: Path, root: Path) -> bool:
-    return place.is_absolute() and place.resolve().is_relative_to(root.resolve())
+    is_path = place.is_absolute() and str(place).isprintable()
+    return is_path and place.resolve().is_relative_to(root.resolve())
+
+
+def _is_stated(name: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a setting, `section.name` one of a section, is given at all."""
+    section, _, field = name.rpartition(".")
+    if not section:
+        return field in settings
+    inner = settings.get(section)
+    return isinstance(inner, Mapping) and field in inner

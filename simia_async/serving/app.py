@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,9 +14,13 @@ import msgspec
 from aiohttp import web
 from simia_store import (
     CANCEL,
+    CHECKPOINT,
     CONCURRENCY,
     PAUSE,
+    REJUDGE,
     RESUME,
+    STOP_AFTER_STEP,
+    CommandRecord,
     CommandStatus,
     send_command,
     wait_for_answer,
@@ -24,9 +29,10 @@ from simia_store.replication import changes_after
 
 from simia_async.errors import UsageError
 from simia_async.serving.admission import Places
-from simia_async.serving.downloads import copied
+from simia_async.serving.fetching import Fetching
 from simia_async.serving.guards import guard
-from simia_async.serving.jobs import Job, JobDirectory
+from simia_async.serving.jobs import InUse, Job, JobDirectory
+from simia_async.serving.meanings import served_kind
 from simia_async.serving.metrics import exposition
 from simia_async.serving.openapi import document
 from simia_async.serving.problems import problem_response
@@ -34,12 +40,12 @@ from simia_async.serving.requests import EnvironmentFiles, Order, Submission
 from simia_async.serving.supervisor import Supervisor
 from simia_async.serving.tail import Tails
 from simia_async.serving.uploads import LARGEST_FILE, keep_environment, keep_file
-from simia_async.serving.views import RunView, view_of
+from simia_async.serving.views import CommandView, RunView, view_of
 
-COMMANDS = (PAUSE, RESUME, CONCURRENCY, CANCEL)
+COMMANDS = (PAUSE, RESUME, CONCURRENCY, CANCEL, STOP_AFTER_STEP, CHECKPOINT, REJUDGE)
 _ANSWER_WITHIN_S = 10.0
-_PIECE = 2**20
-_LOG_BYTES = 2**20
+_AWAITED_AT_ONCE = 16
+"""Commands whose answer is awaited: each takes a thread, and others need some too."""
 
 
 def is_cursor(text: str) -> bool:
@@ -56,6 +62,8 @@ class ControlApi:
         self._supervisor = supervisor
         self._places = places
         self._tails = Tails(background)
+        self._fetching = Fetching(supervisor, places)
+        self._awaiting = anyio.CapacityLimiter(_AWAITED_AT_ONCE)
         self._lag_s = 0.0
 
     def app(self, token: str | None) -> web.Application:
@@ -63,6 +71,7 @@ class ControlApi:
         app = web.Application(client_max_size=LARGEST_FILE, middlewares=[guard(token)])
         for method, path, handler in self._routes():
             app.router.add_route(method, path, handler)
+        app.add_routes(self._fetching.routes())
         return app
 
     def _routes(self) -> list[tuple[str, str, Callable[[web.Request], Any]]]:
@@ -77,10 +86,9 @@ class ControlApi:
             ("DELETE", "/v1/runs/{id}", self.delete_run),
             ("POST", "/v1/runs/{id}/stop", self.stop_run),
             ("POST", "/v1/runs/{id}/commands", self.command),
+            ("GET", "/v1/runs/{id}/commands/{number}", self.answer),
             ("GET", "/v1/runs/{id}/events", self.events),
             ("GET", "/v1/runs/{id}/changes", self.changes),
-            ("GET", "/v1/runs/{id}/database", self.database),
-            ("GET", "/v1/runs/{id}/log", self.log),
             ("PUT", "/v1/files/{name}", self.put_file),
             ("PUT", "/v1/environments/{name}", self.put_environment),
         ]
@@ -116,13 +124,12 @@ class ControlApi:
         """A run to be done: 201, or 200 where it was submitted with this key before."""
         asked = await _body(request, Submission)
         key = request.headers.get("Idempotency-Key")
-        if key is not None and not 0 < len(key) <= 200:
-            return problem_response(400, "Idempotency-Key: must have 1 to 200 characters")
+        if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
+            return problem_response(400, "Idempotency-Key: must have 1 to 200 printable characters")
         settings = await anyio.to_thread.run_sync(self._places.admitted, asked.kind, asked.settings)
-        if asked.data and asked.kind != "sft":
-            raise UsageError("data: is only for sft runs")
-        data = await anyio.to_thread.run_sync(self._places.data, asked.data)
-        job, is_new = await self._supervisor.submit(asked.kind, settings, data, key)
+        data = await anyio.to_thread.run_sync(self._places.data, asked.kind, asked.data)
+        kind = served_kind(asked.kind)
+        job, is_new = await self._supervisor.submit(kind, settings, data, key)
         headers = {"Location": f"/v1/runs/{job.id}"}
         return _json(await self._view(job), 201 if is_new else 200, headers)
 
@@ -145,21 +152,30 @@ class ControlApi:
         return _json(RunView.of(job), 202)
 
     async def command(self, request: web.Request) -> web.Response:
-        """Leave a command for a run that goes on, and wait for its answer."""
-        database = self._directory(request).database
+        """Leave a command for a run that goes on, and wait until it is done or taken up."""
+        job = self._supervisor.job(request.match_info["id"])
+        database = self._supervisor.directory(job.id).database
         order = await _body(request, Order)
         if order.name not in COMMANDS:
             raise UsageError(f"name: found {order.name!r}; it must be one of {', '.join(COMMANDS)}")
+        if job.state.is_over:
+            return problem_response(409, f"{job.id}: is {job.state}; nobody is there to obey")
         leave = partial(send_command, database, order.name, **order.arguments)
         number = await anyio.to_thread.run_sync(leave)
-        wait = partial(wait_for_answer, database, number, _ANSWER_WITHIN_S)
-        answered = await anyio.to_thread.run_sync(wait)
+        wait = partial(wait_for_answer, database, number, _ANSWER_WITHIN_S, until_taken_up=True)
+        answered = await anyio.to_thread.run_sync(wait, limiter=self._awaiting)
         if answered.status == CommandStatus.REFUSED:
             return problem_response(409, f"the run refused to {order.name}: {answered.answer}")
-        is_done = answered.status == CommandStatus.DONE
-        return _json(
-            {"status": answered.status, "answer": answered.answer}, 200 if is_done else 202
-        )
+        return _answer(answered)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """What became of a command."""
+        database = self._directory(request).database
+        number = request.match_info["number"]
+        if not is_cursor(number):
+            return problem_response(400, f"number: found {number!r}; it must be a number")
+        look = partial(wait_for_answer, database, int(number), 0.0)
+        return _answer(await anyio.to_thread.run_sync(look))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """What is written to a run, as server-sent events; `Last-Event-ID` goes on after one."""
@@ -194,32 +210,26 @@ class ControlApi:
             body=msgspec.msgpack.encode(found), content_type="application/vnd.msgpack"
         )
 
-    async def database(self, request: web.Request) -> web.StreamResponse:
-        """The whole record of a run as it is now: a SQLite database."""
-        response = web.StreamResponse(headers={"Content-Type": "application/vnd.sqlite3"})
-        async with await anyio.to_thread.run_sync(copied, self._directory(request)) as copy:
-            await response.prepare(request)
-            while piece := await copy.read(_PIECE):
-                await response.write(piece)
-        return response
-
-    async def log(self, request: web.Request) -> web.Response:
-        """The last that a run's process said."""
-        said = await anyio.to_thread.run_sync(self._directory(request).end_of_log, _LOG_BYTES)
-        return web.Response(body=said, content_type="text/plain", charset="utf-8")
-
     async def put_file(self, request: web.Request) -> web.Response:
         """Seeds, tasks or a rubric, for submissions to name."""
         keep = partial(keep_file, self._places.uploads, request.match_info["name"])
-        path = await anyio.to_thread.run_sync(keep, await request.read())
+        content = await request.read()
+        path = await anyio.to_thread.run_sync(keep, content, self._check_free)
         return _json({"name": path.name}, 201)
 
     async def put_environment(self, request: web.Request) -> web.Response:
         """An environment, for submissions to name."""
         sent = await _body(request, EnvironmentFiles)
         keep = partial(keep_environment, self._places.uploads, request.match_info["name"])
-        path = await anyio.to_thread.run_sync(keep, sent.files)
+        path = await anyio.to_thread.run_sync(keep, sent.files, self._check_free)
         return _json({"name": path.name}, 201)
+
+    def _check_free(self, place: Path) -> None:
+        if reader := self._supervisor.reader_of(place):
+            raise InUse(
+                f"{place.name}: {reader.id} was submitted with it and is {reader.state}; send it "
+                "under another name"
+            )
 
     def _directory(self, request: web.Request) -> JobDirectory:
         return self._supervisor.directory(request.match_info["id"])
@@ -235,6 +245,11 @@ async def _body(request: web.Request, expected: type[Any]) -> Any:
         return msgspec.json.decode(await request.read(), type=expected)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UsageError(f"the body of the request: {error}") from error
+
+
+def _answer(command: CommandRecord) -> web.Response:
+    is_waiting = command.status == CommandStatus.WAITING
+    return _json(CommandView.of(command), 202 if is_waiting else 200)
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

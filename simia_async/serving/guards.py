@@ -78,7 +78,7 @@ def guard(token: str | None, log: Log = log_lines) -> Middleware:
         except UnicodeError:
             return problem_response(400, "the request is not valid UTF-8")
         except ConnectionError:
-            raise  # The client is gone.
+            return problem_response(400, "the client is gone")
         except OSError as error:
             log("failed", path=request.path[:200], reason=error.strerror)
             return problem_response(507, f"the server cannot write: {error.strerror}")

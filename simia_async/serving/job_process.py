@@ -6,12 +6,9 @@ server, which finds it again by its lock.
 
 import sys
 import time
-from collections.abc import AsyncIterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import simia_async
 from simia_async.errors import (
     ChildFailed,
     EndpointUnavailable,
@@ -21,6 +18,7 @@ from simia_async.errors import (
     UsageError,
     single_error,
 )
+from simia_async.serving.job_kinds import do
 from simia_async.serving.jobs import Job, JobDirectory, JobState, Outcome
 from simia_async.speed import run_fast
 from simia_async.supervision.signals import Signalled, until_signalled
@@ -46,8 +44,10 @@ def _outcome(directory: JobDirectory, job: Job) -> Outcome | None:
     """How the run ended; None where it was cut off and may go on."""
     try:
         with single_error():
-            run_fast(until_signalled, partial(_do, job, directory))
-    except (RunStopped, Signalled):
+            run_fast(until_signalled, partial(do, job, directory, _say))
+    except RunStopped:
+        return Outcome(JobState.STOPPED, was_asked=True)
+    except Signalled:
         return Outcome(JobState.STOPPED)
     except (ChildFailed, EndpointUnavailable, RateLimited) as error:
         _say(f"cut off: {error}")
@@ -56,29 +56,6 @@ def _outcome(directory: JobDirectory, job: Job) -> Outcome | None:
         _say(f"failed: {error}")
         return Outcome(JobState.FAILED, str(error))
     return Outcome(JobState.DONE)
-
-
-async def _do(job: Job, directory: JobDirectory) -> None:
-    place: dict[str, Any] = {"run": directory.database, "report": _say}
-    match job.kind:
-        case "generate":
-            await simia_async.generate(**place, **job.settings)
-        case "rollout":
-            await _to_the_end(simia_async.rollout(**place, **job.settings))
-        case "sft":
-            data = list(job.data) or None
-            await simia_async.train_sft(data, **place, out=directory.adapters, **job.settings)
-        case "rl":
-            await _to_the_end(simia_async.train_rl(**place, out=directory.adapters, **job.settings))
-        case "eval":
-            await simia_async.evaluate(**place, **job.settings)
-        case _:
-            raise UsageError(f"a server does no {job.kind} runs")
-
-
-async def _to_the_end(stream: AsyncIterable[object]) -> None:
-    async for _ in stream:
-        pass
 
 
 def _say(line: str) -> None:

@@ -20,6 +20,8 @@ from simia_async.config import RunKind
 from simia_async.errors import UsageError
 from simia_async.whole_files import write_whole
 
+TASKS_FILE = "tasks.jsonl"
+"""Name of the file that a run of the kind `tasks` makes."""
 _JOB = "job.json"
 _OUTCOME = "outcome.json"
 _LOCK = "process.lock"
@@ -33,8 +35,12 @@ class KeyTaken(UsageError):
     """The idempotency key is that of another submission."""
 
 
+class InUse(UsageError):
+    """A job that is not over needs what was to be replaced or removed."""
+
+
 class UnknownJob(UsageError):
-    """There is no such job."""
+    """There is no such job, or nothing of that name in it."""
 
 
 class JobState(StrEnum):
@@ -60,7 +66,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     kind: RunKind
     settings: dict[str, Any] = {}
     data: tuple[str, ...] = ()
-    """Databases that an SFT run learns from, under the server's root."""
+    """Databases of the runs that it is about, under the server's root."""
     state: JobState = JobState.QUEUED
     created_at: float
     started_at: float | None = None
@@ -72,12 +78,18 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed, in a sentence."""
     idempotency_key: str | None = None
 
+    def names(self, place: Path) -> bool:
+        """Whether it was submitted with this path, or with one in it."""
+        return _is_named(str(place.resolve()), [self.settings, *self.data])
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """What the process of a job left when it ended by itself."""
 
     state: JobState
     problem: str | None = None
+    was_asked: bool = False
+    """Whether somebody asked the run itself to end, such as after a step."""
 
 
 class JobDirectory:
@@ -87,6 +99,9 @@ class JobDirectory:
         self.path = path
         self.database = path / "run.db"
         self.adapters = path / "adapters"
+        self.tasks = path / TASKS_FILE
+        self.exports = path / "exports"
+        """What was made of the run for whoever fetched it."""
         self.log = path / "log.txt"
 
     def read(self) -> Job:
@@ -142,6 +157,13 @@ class JobDirectory:
                 return False
         except UsageError:
             return True
+
+
+def _is_named(path: str, given: Any) -> bool:
+    if isinstance(given, str):
+        return given == path or given.startswith(f"{path}/")
+    parts = given.values() if isinstance(given, dict) else given if isinstance(given, list) else ()
+    return any(_is_named(path, part) for part in parts)
 
 
 def new_job_id(kind: RunKind) -> str:

@@ -8,17 +8,29 @@ import msgspec
 
 from simia_async.serving.problems import Problem
 from simia_async.serving.requests import EnvironmentFiles, Order, Submission
-from simia_async.serving.views import RunView
+from simia_async.serving.views import CommandView, RunView
+from simia_async.synthesis.export_format import ExportFormat
 
-_BODIES = (Submission, Order, EnvironmentFiles, RunView, Problem)
+_BODIES = (Submission, Order, EnvironmentFiles, RunView, CommandView, Problem)
 _PROBLEM = {
     "description": "What went wrong.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 _ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer"}}
 _KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 200}}
 _CURSOR = {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0}}
+_VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "string"}}
+_FORMAT = {
+    "name": "format",
+    "in": "query",
+    "schema": {"type": "string", "enum": list(ExportFormat), "default": "openai"},
+}
+_RUNS_BESIDE = tuple(
+    {"name": name, "in": "query", "schema": {"type": "array", "items": {"type": "string"}}}
+    for name in ("eval", "meter")
+)
 _AFTER = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}}
 
 
@@ -41,7 +53,7 @@ def document() -> dict[str, Any]:
 
 
 def _operations(path: str, operations: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    parameters = [p for p in (_ID, _NAME) if f"{{{p['name']}}}" in path]
+    parameters = [p for p in (_ID, _NAME, _VERSION, _NUMBER) if f"{{{p['name']}}}" in path]
     return {"parameters": parameters, **operations} if parameters else operations
 
 
@@ -85,6 +97,18 @@ def _as(media: str) -> dict[str, Any]:
     return {"description": "The content.", "content": {media: {}}}
 
 
+def _file(media: str) -> dict[int, Any]:
+    """What answers a request for a file: all of it, or the part that was asked for."""
+    whole = _as(media)
+    return {
+        200: whole,
+        206: {**whole, "description": "The `Range` that was asked for."},
+        304: {"description": "It is what `If-None-Match` or `If-Modified-Since` tells of."},
+        412: {"description": "It is not what `If-Match` or `If-Unmodified-Since` tells of."},
+        416: {"description": "It has no such `Range`."},
+    }
+
+
 _OBJECT = {"type": "object"}
 _RUNS = {
     "type": "object",
@@ -119,10 +143,19 @@ _PATHS: dict[str, dict[str, dict[str, Any]]] = {
         "post": _operation(
             "Steer a run that goes on",
             {
-                200: _json(_OBJECT, "It did."),
-                202: _json(_OBJECT, "It has not answered yet."),
+                200: _json(_is(CommandView), "It did."),
+                202: _json(_is(CommandView), "It is doing so, or has not answered yet."),
             },
             body=_sent(Order),
+        )
+    },
+    "/v1/runs/{id}/commands/{number}": {
+        "get": _operation(
+            "What became of a command",
+            {
+                200: _json(_is(CommandView), "It is done or refused."),
+                202: _json(_is(CommandView), "It waits, or is being done."),
+            },
         )
     },
     "/v1/runs/{id}/events": {
@@ -146,6 +179,24 @@ _PATHS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "/v1/runs/{id}/log": {
         "get": _operation("The last that its process said", {200: _as("text/plain")})
+    },
+    "/v1/runs/{id}/export": {
+        "get": _operation(
+            "The data set of what a run kept", _file("application/x-tar"), parameters=(_FORMAT,)
+        )
+    },
+    "/v1/runs/{id}/card": {
+        "get": _operation(
+            "One page on a run, with evaluations and meters of the server beside it",
+            _file("text/markdown"),
+            parameters=_RUNS_BESIDE,
+        )
+    },
+    "/v1/runs/{id}/tasks": {
+        "get": _operation("The tasks that a run made", _file("application/jsonl"))
+    },
+    "/v1/runs/{id}/adapters/{version}": {
+        "get": _operation("An adapter that a run published", _file("application/x-tar"))
     },
     "/v1/files/{name}": {
         "put": _operation(

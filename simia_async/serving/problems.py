@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from simia_async.errors import ConfigError, SimiaError, StoreError, UsageError
-from simia_async.serving.jobs import KeyTaken, QueueFull, UnknownJob
+from simia_async.serving.jobs import InUse, KeyTaken, QueueFull, UnknownJob
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ def response_to(error: SimiaError) -> web.Response:
     match error:
         case UnknownJob():
             return problem_response(404, str(error))
-        case KeyTaken():
+        case KeyTaken() | InUse():
             return problem_response(409, str(error))
         case QueueFull():
             return problem_response(503, str(error), {"Retry-After": "10"})

@@ -12,7 +12,9 @@ class Submission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: dict[str, Any] = {}
     """As keywords of the API: sections are objects."""
     data: list[str] = []
-    """Of an SFT run: ids of the runs that it learns from."""
+    """Ids of runs: those that an SFT run learns from, the one that is judged again, the one whose
+    rollouts the meter of luck replays.
+    """
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,8 +1,11 @@
 """The server itself: its directory, its listener, and its end."""
 
+import fcntl
+import os
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -13,10 +16,14 @@ from simia_async.errors import ConfigError
 from simia_async.serving.admission import Allowed, Places
 from simia_async.serving.app import ControlApi
 from simia_async.serving.guards import server_token
+from simia_async.serving.log import library_logger
 from simia_async.serving.supervisor import Supervisor
+from simia_async.serving.uploads import sweep
 from simia_async.supervision.listening import is_loopback, listen
 
 _DRAIN_S = 20.0
+_ASK_WITHIN_S = 30.0
+"""A connection on which no request comes for so long, or only a part of its headers, is closed."""
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,16 +53,28 @@ async def serve(options: ServerOptions, on_ready: Callable[[str], None]) -> None
     Raises `ConfigError`.
     """
     options.root.mkdir(parents=True, exist_ok=True)
+    with _owned(options.root):
+        await _serve(options, on_ready)
+
+
+async def _serve(options: ServerOptions, on_ready: Callable[[str], None]) -> None:
     token = server_token(options.root, options.token_env)
     tls = _tls(options)
     supervisor = Supervisor(options.root / "runs", parallel=options.parallel, queue=options.queue)
     places = Places(options.root, options.allowed)
     supervisor.take_up()
+    sweep(places.uploads)
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with anyio.create_task_group() as background:
             api = ControlApi(supervisor, places, background)
+            # What a request began is finished, whether its client waits or not: a run that was
+            # kept is known, so that the client's next try finds it.
             runner = web.AppRunner(
-                api.app(token), access_log=None, handler_cancellation=True, shutdown_timeout=1
+                api.app(token),
+                access_log=None,
+                logger=library_logger(),
+                shutdown_timeout=1,
+                keepalive_timeout=_ASK_WITHIN_S,
             )
             await runner.setup()
             listener = listen(options.host, options.port)
@@ -72,6 +91,19 @@ async def serve(options: ServerOptions, on_ready: Callable[[str], None]) -> None
                 with anyio.CancelScope(shield=True):
                     await runner.cleanup()
                 background.cancel_scope.cancel()
+
+
+@contextmanager
+def _owned(root: Path) -> Iterator[None]:
+    """One server at a time does the runs of a directory. Raises `ConfigError`."""
+    fd = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ConfigError(f"{root}: another server does the runs there") from None
+    finally:
+        os.close(fd)
 
 
 def _tls(options: ServerOptions) -> ssl.SSLContext | None:

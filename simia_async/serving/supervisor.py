@@ -5,11 +5,7 @@ from what its run has committed; a server that is started again finds the proces
 predecessor left and waits for their ends as for its own.
 """
 
-import os
-import shutil
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,11 +14,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import msgspec
-from simia_store import STOP, Reader, has_owner, send_command
 
 from simia_async.config import RunKind
-from simia_async.errors import StoreError, UsageError
+from simia_async.errors import UsageError
+from simia_async.serving.job_places import create_job, remove_job, sweep_jobs
 from simia_async.serving.jobs import (
+    InUse,
     Job,
     JobDirectory,
     JobState,
@@ -32,13 +29,13 @@ from simia_async.serving.jobs import (
     new_job_id,
 )
 from simia_async.serving.log import Log, log_lines
+from simia_async.serving.spawning import ask_to_end, how_it_ended, last_line, spawn
 
 _LOOK_EVERY_S = 0.2
+_AFTER_FAILURE_S = 5.0
 _FIRST_WAIT_S = 1.0
 """Before a job that was cut off is started again; doubled each time."""
 _LONGEST_WAIT_S = 60.0
-_LAST_WORDS = 2000
-"""Bytes of a log in which the reason of a death is looked for."""
 
 
 class Supervisor:
@@ -65,13 +62,15 @@ class Supervisor:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._adopted: set[str] = set()
         self._not_before: dict[str, float] = {}
-        self._unheard: set[str] = set()
-        """Jobs whose process could not be asked to end yet."""
+        self._ending: dict[str, int | None] = {}
+        """Jobs that are to end, and the session of their run that was asked to."""
         self._draining = False
         self._idle = anyio.Event()
         """Set when all has ended in a server that drains."""
         self._changed = anyio.Event()
         self._submitting = anyio.Lock()
+        self._changing = anyio.Lock()
+        """Held while a job's state is read and kept, so that nobody undoes what another keeps."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -94,9 +93,15 @@ class Supervisor:
         """Where a job stands. Raises `UnknownJob`."""
         return JobDirectory(self.root / self.job(number).id)
 
+    def reader_of(self, place: Path) -> Job | None:
+        """A job that is not over and was submitted with `place`, or with something in it."""
+        jobs = (job for job in list(self._jobs.values()) if not job.state.is_over)
+        return next((job for job in jobs if job.names(place)), None)
+
     def take_up(self) -> None:
         """Find the jobs that are there. Before `run`."""
         self.root.mkdir(parents=True, exist_ok=True)
+        sweep_jobs(self.root)
         for path in sorted(self.root.iterdir()):
             try:
                 job = JobDirectory(path).read()
@@ -105,6 +110,8 @@ class Supervisor:
             self._jobs[job.id] = job
             if job.state == JobState.RUNNING:
                 self._adopted.add(job.id)
+                if job.stop_asked:
+                    self._ending[job.id] = None
 
     async def submit(
         self,
@@ -133,7 +140,7 @@ class Supervisor:
                 created_at=time.time(),
                 idempotency_key=key,
             )
-            await anyio.to_thread.run_sync(self._create, job)
+            await anyio.to_thread.run_sync(create_job, self.root, job)
             self._jobs[job.id] = job
             self._log("submitted", run=job.id)
         self._changed.set()
@@ -141,38 +148,54 @@ class Supervisor:
 
     async def stop(self, number: str) -> Job:
         """Ask a job to end; what it committed stays. Raises `UnknownJob`."""
-        job = self.job(number)
-        if not job.state.is_over and not job.stop_asked:
+        async with self._changing:
+            job = self.job(number)
             if job.state == JobState.QUEUED:
                 await self._keep(job, state=JobState.STOPPED, stop_asked=True, ended_at=time.time())
-            else:
+            elif job.state == JobState.RUNNING and not job.stop_asked:
                 await self._keep(job, stop_asked=True)
-                self._unheard.add(number)
+                self._ending[number] = None
                 self._changed.set()
-        return self.job(number)
+            return self.job(number)
 
     async def delete(self, number: str) -> None:
-        """Remove a job that is over, with all that it made. Raises `UnknownJob` or `UsageError`."""
+        """Remove a job that is over, with all that it made. Raises `UnknownJob` or `InUse`."""
         job = self.job(number)
         if not job.state.is_over:
-            raise UsageError(f"{number}: is {job.state}; stop it first")
+            raise InUse(f"{number}: is {job.state}; stop it first")
+        if reader := self.reader_of(self.root / number):
+            raise InUse(f"{number}: {reader.id} needs it and is {reader.state}; stop that first")
         del self._jobs[number]
-        await anyio.to_thread.run_sync(shutil.rmtree, self.root / number)
+        try:
+            await anyio.to_thread.run_sync(remove_job, self.root / number)
+        except OSError:
+            self._jobs[number] = job
+            raise
 
     async def run(self) -> None:
         """Start what waits and take down what has ended, until cancelled."""
         while True:
-            for number in [*self._processes, *self._adopted]:
-                await self._look_at(number)
-            for number in [*self._unheard]:
-                await self._ask_to_end(number)
-            if not self._draining:
-                await self._start_some()
-            if self._draining and not self._processes:
-                self._idle.set()
+            wait_s = _LOOK_EVERY_S
+            try:
+                await self._go_on()
+            except OSError as error:
+                # A full disk is no reason to go down: all is done again once there is room.
+                self._log("failed", reason=error.strerror)
+                wait_s = _AFTER_FAILURE_S
             self._changed = anyio.Event()
-            with anyio.move_on_after(_LOOK_EVERY_S):
+            with anyio.move_on_after(wait_s):
                 await self._changed.wait()
+
+    async def _go_on(self) -> None:
+        for number in [*self._processes, *self._adopted]:
+            async with self._changing:
+                await self._look_at(number)
+        for number in [*self._ending]:
+            await self._ask_to_end(number)
+        if not self._draining:
+            await self._start_some()
+        if self._draining and not (self._processes or self._adopted):
+            self._idle.set()
 
     async def drain(self, timeout_s: float) -> None:
         """Take and start nothing more, and let what runs end politely. It goes on when a server
@@ -181,16 +204,14 @@ class Supervisor:
         self._draining = True
         for process in self._processes.values():
             process.terminate()
+        for number in self._adopted:
+            database = JobDirectory(self.root / number).database
+            await anyio.to_thread.run_sync(ask_to_end, database, None)
         with anyio.move_on_after(timeout_s):
             await self._idle.wait()
 
     def _with_key(self, key: str) -> Job | None:
         return next((job for job in self._jobs.values() if job.idempotency_key == key), None)
-
-    def _create(self, job: Job) -> None:
-        directory = JobDirectory(self.root / job.id)
-        directory.path.mkdir(mode=0o700)
-        directory.write(job)
 
     async def _keep(self, job: Job, **changes: Any) -> None:
         changed = msgspec.structs.replace(self._jobs[job.id], **changes)
@@ -207,18 +228,26 @@ class Supervisor:
             if room <= 0:
                 return
             if job.state == JobState.QUEUED and self._not_before.get(job.id, 0) <= now:
-                await self._start(job)
-                room -= 1
+                async with self._changing:
+                    room -= await self._start(job.id)
 
-    async def _start(self, job: Job) -> None:
-        directory = JobDirectory(self.root / job.id)
+    async def _start(self, number: str) -> bool:
+        """Whether it was started; it may have been stopped meanwhile."""
+        job = self._jobs.get(number)
+        if job is None or job.state != JobState.QUEUED:
+            return False
         await self._keep(
             job,
             state=JobState.RUNNING,
             attempts=job.attempts + 1,
             started_at=job.started_at or time.time(),
         )
-        self._processes[job.id] = await anyio.to_thread.run_sync(_spawn, directory)
+        # Should it not start, it is looked at like one whose process has ended.
+        self._adopted.add(number)
+        directory = JobDirectory(self.root / number)
+        self._processes[number] = await anyio.to_thread.run_sync(spawn, directory)
+        self._adopted.discard(number)
+        return True
 
     async def _look_at(self, number: str) -> None:
         """See whether a process has ended, and what that means for its job."""
@@ -226,31 +255,32 @@ class Supervisor:
         if process is not None:
             if process.poll() is None:
                 return
-            del self._processes[number]
-            how = _how(process.returncode)
+            how = how_it_ended(process.returncode)
         else:
             how = "ended while no server was there to see it"
         if await anyio.to_thread.run_sync(lambda: directory.has_process):
+            self._processes.pop(number, None)
             self._adopted.add(number)
             return
-        self._adopted.discard(number)
         outcome = await anyio.to_thread.run_sync(directory.outcome)
         job = self.job(number)
         if outcome is None:
             await self._was_cut_off(job, how)
-        elif outcome.state == JobState.STOPPED and not job.stop_asked:
+        elif outcome.state == JobState.STOPPED and not (job.stop_asked or outcome.was_asked):
             # Told to go by somebody who did not ask for the job's end, such as a server's own.
             await self._keep(job, state=JobState.QUEUED)
         else:
             await self._keep(
                 job, state=outcome.state, problem=outcome.problem, ended_at=time.time()
             )
+        self._processes.pop(number, None)
+        self._adopted.discard(number)
 
     async def _was_cut_off(self, job: Job, how: str) -> None:
         if job.stop_asked:
             await self._keep(job, state=JobState.STOPPED, ended_at=time.time())
         elif job.attempts >= self._attempts:
-            words = await anyio.to_thread.run_sync(_last_line, JobDirectory(self.root / job.id))
+            words = await anyio.to_thread.run_sync(last_line, JobDirectory(self.root / job.id))
             problem = f"cut off {job.attempts} times; the last process {how}: {words}"
             await self._keep(job, state=JobState.FAILED, problem=problem, ended_at=time.time())
         else:
@@ -260,43 +290,9 @@ class Supervisor:
 
     async def _ask_to_end(self, number: str) -> None:
         """By a command, once its run has an owner who reads it."""
+        if self.job(number).state.is_over:
+            del self._ending[number]
+            return
         database = JobDirectory(self.root / number).database
-        if self.job(number).state.is_over or await anyio.to_thread.run_sync(_told, database):
-            self._unheard.discard(number)
-
-
-def _told(database: Path) -> bool:
-    """Whether the owner of a run was left word to end it."""
-    try:
-        with Reader(database) as reader:
-            owned = has_owner(reader.sessions())
-        if owned:
-            send_command(database, STOP)
-    except StoreError:
-        return False
-    return owned
-
-
-def _spawn(directory: JobDirectory) -> subprocess.Popen[bytes]:
-    directory.forget_outcome()
-    with directory.log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "simia_async.serving.job_process", str(directory.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # It outlives the server.
-            start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-
-
-def _how(code: int) -> str:
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"exited with {code}"
-
-
-def _last_line(directory: JobDirectory) -> str:
-    lines = directory.end_of_log(_LAST_WORDS).decode(errors="replace").split("\n")
-    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        asked = self._ending[number]
+        self._ending[number] = await anyio.to_thread.run_sync(ask_to_end, database, asked)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from simia_store import Reader, StoreError
+from simia_store import CommandRecord, CommandStatus, Reader, StoreError
 
 from simia_async.config import RunKind
 from simia_async.serving.jobs import Job, JobDirectory, JobState
@@ -16,6 +16,21 @@ class Tally(msgspec.Struct, frozen=True):
     status: str
     cause: str
     count: int
+
+
+class CommandView(msgspec.Struct, frozen=True):
+    """A command that was left for a run, and what the run has said to it."""
+
+    number: int
+    status: CommandStatus
+    answer: str | None
+    """While it waits: what is being done about it, where that takes time."""
+
+    @classmethod
+    def of(cls, command: CommandRecord) -> Self:
+        """As the record of the run has it."""
+        assert command.id is not None
+        return cls(command.id, command.status, command.answer)
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):

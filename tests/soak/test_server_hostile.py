@@ -11,6 +11,6 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
 async def test_ten_thousand_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SIMIA_CANARY", CANARY)
+    monkeypatch.setenv("CANARY_KEY", CANARY)
     with ServerProcess(tmp_path / "root", "--parallel", "1", "--queue", "3") as server:
         check(server, await assail(server, 10_000, 2), set())
