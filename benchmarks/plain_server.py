@@ -58,7 +58,9 @@ class Connection(asyncio.Protocol):
 
     def _send(self, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        self._transport.writelines((head % len(body), body))
+        # Whoever asked may have been killed while the answer took its time.
+        if not self._transport.is_closing():
+            self._transport.writelines((head % len(body), body))
 
 
 async def serve(answerer: Answerer) -> None:

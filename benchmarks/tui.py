@@ -1,8 +1,8 @@
-"""The dashboard on a large run: first paint, pages, filters, jumps, memory, CPU while idle.
+"""The dashboard on a large run: pages, filters, jumps, memory, CPU while idle.
 
 python benchmarks/tui.py RUN, where RUN was written by benchmarks/tui_store.py. Times are medians of
-five, measured inside the process: from its start to the first drawn snapshot, and from a key to the
-row that it leads to, drawn.
+five, measured inside the process, from a key to the row that it leads to, drawn. The first paint is
+measured by benchmarks/tui_start.py.
 """
 
 import asyncio
@@ -13,11 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-BEGAN = time.perf_counter()
-
-from simia_tui.app import Dashboard  # noqa: E402
-from simia_tui.screens.rollouts import Rollouts  # noqa: E402
-from simia_tui.widgets.keyset_list import KeysetList  # noqa: E402
+from simia_tui.app import Dashboard
+from simia_tui.screens.rollouts import Rollouts
+from simia_tui.widgets.keyset_list import KeysetList
 
 ROUNDS, IDLE_S = 5, 10.0
 FILTERS = ("step:600", "stop:simulator_error", "reward:none id>90000", "group:9000", '"zebra"')
@@ -33,7 +31,7 @@ async def timed(listing: KeysetList[Any], act: Any) -> float:
     """Seconds until what `act` asks for is read and drawn."""
     began = time.perf_counter()
     act()
-    await until(lambda: not listing._reading)
+    await until(lambda: not listing.is_awaited)
     listing.refresh()
     await listing.app.animator.wait_for_idle()
     return time.perf_counter() - began
@@ -43,11 +41,10 @@ async def main(path: Path) -> None:
     app = Dashboard(path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(lambda: app.snapshot is not None)
-        print(f"first snapshot drawn: {time.perf_counter() - BEGAN:.3f} s after the imports began")
         await app.open(2)
         pane = app.query_one(Rollouts)
         listing = pane.listing
-        await until(lambda: listing.row is not None and not listing._reading)
+        await until(lambda: listing.row is not None and not listing.is_awaited)
         acts = {
             "jump to the end": lambda: listing.action_jump(True),
             "jump to the start": lambda: listing.action_jump(False),

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from simia_store import RunStatus, open_store
-from simia_tui.app import Dashboard, main
+from simia_tui.app import Dashboard
+from simia_tui.cli import run
 
 from tests.tui_pilot import owner, screen, shown_with, told
 from tests.tui_runs import run_record, write_run
@@ -81,6 +82,6 @@ def test_what_is_no_run_is_told(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["simia-tui", str(tmp_path / "no.db")])
     with pytest.raises(SystemExit) as exit_:
-        main()
+        run()
     assert exit_.value.code == 2
     assert "no such run database" in capsys.readouterr().err

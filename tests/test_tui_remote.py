@@ -3,16 +3,21 @@
 from pathlib import Path
 
 import pytest
-from simia_store import StoreError
+from simia_store import RunStatus, StoreError, open_store
 
 pytest.importorskip("prometheus_client")
 
 from simia_tui.app import Dashboard
+from simia_tui.panes import PANES
 from simia_tui.remote import RemoteCopy, RemoteServer, split_url
 
+from simia_async.serving.jobs import Job, JobDirectory, JobState
 from tests.servers import ServerProcess, until
 from tests.test_serving import has_begun, record, state
+from tests.test_tui_screens import SIZES
 from tests.tui_pilot import settled, shown_with, told
+from tests.tui_runs import BEGUN, run_record, write_into
+from tests.tui_snapshots import compare
 
 
 async def figures(path: Path) -> str:
@@ -65,6 +70,31 @@ async def test_it_shows_the_numbers_that_are_shown_there(tmp_path: Path) -> None
         until(lambda: state(server, number) == "done")
         copy.refresh()
         assert await figures(copy.path) == await figures(record(server, number))
+        copy.close()
+
+
+async def test_every_pane_of_a_remote_run_looks_as_that_of_one_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshots are those of `test_tui_screens`, of the same run read where it lies."""
+    directory = JobDirectory(tmp_path / "root" / "runs" / "rl")
+    directory.path.mkdir(parents=True)
+    directory.write(Job(id="rl", kind="rl", state=JobState.DONE, created_at=BEGUN))
+    with ServerProcess(tmp_path / "root") as server:
+        async with open_store(directory.database) as store:
+            await store.append(run_record(RunStatus.RUNNING))
+            copy = RemoteCopy(RemoteServer(server.url, server.root / "token"), "rl")
+            await write_into(store, RunStatus.DONE)
+        copy.refresh()
+        # The name of the database stands on the screen.
+        monkeypatch.chdir(copy.path.parent)
+        for size in SIZES[1:]:
+            dashboard = Dashboard(Path(copy.path.name), ask=copy.ask)
+            async with dashboard.run_test(size=size) as pilot:
+                await shown_with(pilot, "✓ rl run")
+                for number, entry in enumerate(PANES, 1):
+                    await pilot.press(str(number))
+                    await compare(pilot, entry.name.lower())
         copy.close()
 
 

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from simia_store import open_store
+import msgspec
+from simia_store import TrajectoryStatus, TurnRecord, open_store
 from simia_tui.app import Dashboard
 from simia_tui.screens.rollouts import Rollouts
 
 from tests.tui_pilot import owner, screen, settled, shown_with, told
-from tests.tui_runs import played_group, rollout, write_run
+from tests.tui_runs import played_group, rollout, turns, write_run
 
 
 async def filter_for(pilot, text: str) -> None:
@@ -50,7 +51,7 @@ async def test_a_long_list_is_read_page_by_page_in_both_directions(tmp_path: Pat
             await settled_row(pilot)
             seen.append(listing.row.id)
         assert seen == list(range(1, 682, 17))
-        assert len(listing._rows) <= 500
+        assert len(listing._window.rows) <= 500
         for _ in range(40):
             listing.action_move(-17)
             await settled_row(pilot)
@@ -86,7 +87,7 @@ async def settled_row(pilot) -> None:
     """Wait until the list is not being read."""
     listing = pilot.app.query_one(Rollouts).listing
     await pilot.pause(0)
-    while listing._reading:
+    while listing.is_awaited:
         await pilot.pause(0.01)
 
 
@@ -105,3 +106,43 @@ async def test_rows_that_come_in_between_move_nothing(tmp_path: Path) -> None:
         await shown_with(pilot, "28 conversations", "        8 ")
         assert "▶       101" in await settled(pilot)
         assert "rollout 101 ·" in screen(pilot)
+
+
+async def test_a_search_for_words_finds_rows_as_they_come(tmp_path: Path) -> None:
+    path = tmp_path / "rl.db"
+    await write_run(path, groups=1)
+    async with open_store(path) as store:
+        running = msgspec.structs.replace(rollout(20, 1, 0.5), status=TrajectoryStatus.RUNNING)
+        await store.append(running, *turns(20, solved=False))
+    async with Dashboard(path).run_test(size=(80, 24)) as pilot:
+        await pilot.press("2")
+        await shown_with(pilot, "rollout 1 ·")
+        await filter_for(pilot, '"refund is on"')
+        await shown_with(pilot, 'filter: "refund is on"', "rollout 1 ·")
+        async with open_store(path) as store:
+            await store.append(*played_group(2, 1), *played_group(3, 2))
+        # Of the eight that came, those whose rewards are full say it.
+        await shown_with(pilot, "13 conversations", "5 new ↓", "▶         1 ", "         12 ")
+        async with open_store(path) as store:
+            said = {"role": "assistant", "content": "Your refund is on its way."}
+            await store.append(TurnRecord(20, 5, "assistant", said))
+        await shown_with(pilot, "6 new ↓", "         20 ")
+        assert "         6   0.00" not in screen(pilot)
+        await pilot.press("G")
+        await shown_with(pilot, "rollout 20 ·")
+
+
+async def test_a_search_of_a_live_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "rl.db"
+    with owner(path):
+        async with Dashboard(path).run_test(size=(80, 24)) as pilot:
+            await pilot.press("2")
+            await shown_with(pilot, "conversations · all", "rollout ")
+            await filter_for(pilot, '"refund is on"')
+            await shown_with(pilot, "filter:", "rollout 1 ·")
+            await pilot.press("f")
+            await shown_with(pilot, "following ↓")
+            listing = pilot.app.query_one(Rollouts).listing
+            last = listing.row.id
+            while listing.row.id == last:
+                await pilot.pause(0.05)

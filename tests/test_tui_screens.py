@@ -1,17 +1,19 @@
-"""Every pane as it looks, and every key of it."""
+"""Every pane as it looks, and how one leads to another."""
 
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from simia_store import StatisticsRecord, open_store
 from simia_tui.app import Dashboard
-from simia_tui.pane import Pane
 from simia_tui.panes import PANES
 from simia_tui.screens.picker import Picker
-from textual.dom import DOMNode
+from simia_tui.widgets.asking import AskNumber, Confirm
+from textual.widgets import Input
 
-from tests.tui_pilot import compare, screen, settled, shown_with, told
-from tests.tui_runs import write_run
+from tests.tui_pilot import screen, settled, shown_with, told
+from tests.tui_runs import BEGUN, write_run
+from tests.tui_snapshots import compare
 
 SIZES = [(80, 24), (160, 48)]
 
@@ -30,21 +32,75 @@ async def test_every_pane_looks_as_it_did(run: Path, size: tuple[int, int]) -> N
         await shown_with(pilot, "✓ rl run")
         for number, entry in enumerate(PANES, 1):
             await pilot.press(str(number))
-            shown = await settled(pilot)
-            compare(f"{entry.name.lower()}-{size[0]}x{size[1]}", shown)
-            ElementTree.fromstring(pilot.app.export_screenshot())
+            await compare(pilot, entry.name.lower())
         await pilot.press("3", "t", "j")
-        compare(f"tokens-{size[0]}x{size[1]}", await settled(pilot))
+        await compare(pilot, "tokens")
+        await pilot.press("w")
+        await compare(pilot, "raw")
+        await pilot.press("5", "h", "h")
+        await compare(pilot, "crosshair")
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_the_list_of_runs_looks_as_it_did(run: Path, size: tuple[int, int]) -> None:
-    await write_run(Path("more") / "old.db", groups=1, started_at=0.0)
+async def test_every_window_looks_as_it_did(run: Path, size: tuple[int, int]) -> None:
+    async with Dashboard(run).run_test(size=size) as pilot:
+        await shown_with(pilot, "✓ rl run")
+        await pilot.press("2", "question_mark")
+        await compare(pilot, "help")
+        await pilot.press("escape", "space", "slash")
+        pilot.app.query_one("Rollouts Input", Input).cursor_blink = False
+        await pilot.press(*"reward<0.5")
+        await compare(pilot, "filter")
+        for window, name in (
+            (Confirm("Pause the run?"), "confirm"),
+            (AskNumber("?", 80), "number"),
+        ):
+            await pilot.app.push_screen(window)
+            for asking in window.query(Input):
+                asking.cursor_blink = False
+            await compare(pilot, name)
+            await pilot.press("escape")
+
+
+@pytest.mark.parametrize("theme", ["high-contrast", "textual-light"])
+async def test_other_themes_look_as_they_did(run: Path, theme: str) -> None:
+    async with Dashboard(run).run_test(size=SIZES[0]) as pilot:
+        await shown_with(pilot, "✓ rl run")
+        pilot.app.theme = theme
+        for key, name in (("1", "overview"), ("2", "rollouts"), ("3", "transcript")):
+            await pilot.press(key)
+            await compare(pilot, f"{name}-{theme}")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_list_of_runs_looks_as_it_did(
+    run: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_run(Path("more") / "old.db", groups=1, started_at=BEGUN - 7e6)
     write_no_run(Path("no-run.db"))
+    monkeypatch.setattr("simia_tui.screens.picker.time.time", lambda: BEGUN + 100)
     async with Picker(Path()).run_test(size=size) as pilot:
         await shown_with(pilot, "rl.db", "old.db", "unreadable")
-        shown = [line for line in (await settled(pilot)).splitlines() if "ago" not in line]
-        compare(f"picker-{size[0]}x{size[1]}", "\n".join(shown))
+        await pilot.press("space")
+        await compare(pilot, "picker")
+
+
+async def test_workers_of_a_run_are_shown(run: Path) -> None:
+    said = {"id": 1, "where": "4711 on 10.0.0.7", "is_ready": True, "in_flight": 250,
+            "waiting": 12, "conversations": 300, "done": 12_345, "share": 0.25, "heard_s": 0.4,
+            "restarts": 0}  # fmt: skip
+    silent = {**said, "heard_s": 31.0, "restarts": 2}
+    begins = {**said, "where": "", "is_ready": False, "conversations": 0, "heard_s": 0.0}
+    async with open_store(run) as store:
+        await store.append(
+            StatisticsRecord("worker 10", {"done": None}),
+            StatisticsRecord("worker 2", silent),
+            StatisticsRecord("worker 3", begins),
+            StatisticsRecord("worker 1", said),
+        )
+    async with Dashboard(run).run_test(size=SIZES[0]) as pilot:
+        await shown_with(pilot, "4 workers", "! 31 s ago")
+        await compare(pilot, "workers")
 
 
 def write_no_run(path: Path) -> None:
@@ -133,7 +189,7 @@ async def test_themes_and_the_palette(run: Path) -> None:
         await pilot.press(*"endpoints")
         await pilot.pause(0.5)
         await pilot.press("enter", "enter")
-        await shown_with(pilot, "BREAKER open", "17 429", "wait p95")
+        await shown_with(pilot, "BREAKER open", "17 × 429", "wait p95")
 
 
 async def test_copy_and_export(run: Path) -> None:
@@ -168,31 +224,3 @@ async def test_the_mouse(run: Path) -> None:
         await shown_with(pilot, "rollout 5 ·")
         await pilot.click("#rollout-list", offset=(20, 5))
         await shown_with(pilot, "rollout 5 ", "── 1 user")
-
-
-@pytest.mark.parametrize("number", range(1, len(PANES) + 1))
-async def test_every_key_of_every_pane_does_something_sound(run: Path, number: int) -> None:
-    async with Dashboard(run).run_test(size=(80, 24)) as pilot:
-        await shown_with(pilot, "✓ rl run")
-        await pilot.press(str(number))
-        pane = pilot.app.pane
-        for node, action in _actions(pane):
-            await pilot.app.run_action(action, node)
-            while len(pilot.app.screen_stack) > 1:
-                pilot.app.pop_screen()
-            if pilot.app.pane is not pane:
-                await pilot.app.open(number)
-        await settled(pilot)
-        assert pilot.app.is_running
-
-
-def _actions(pane: Pane) -> list[tuple[DOMNode, str]]:
-    """All that keys do in a pane, in the widgets of it and in the dashboard."""
-    found = {
-        (node, binding.action): None
-        for node in [*pane.walk_children(with_self=True), pane.app]
-        for base in type(node).__mro__
-        if base.__module__.startswith("simia_tui")
-        for binding in base.__dict__.get("BINDINGS", ())
-    }
-    return [(node, action) for node, action in found if action not in ("quit", "picture")]

@@ -199,18 +199,22 @@ async def write_into(
 
 async def own(path: Path) -> None:
     """Own a run as long as nobody asks for its end: play a group a tenth of a second, and obey."""
-    from simia_async.runs.obedience import obey
+    from simia_async.runs.obedience import Promise, Tell, obey, until_the_end
 
     async with open_store(path) as store:
         await write_into(store, RunStatus.RUNNING, started_at=time.time())
         said = dict(SCHEDULER)
+        held, released = asyncio.Event(), asyncio.Event()
 
         def pause(_: object) -> str:
             said["paused"] = True
+            held.set()
+            released.clear()
             return "paused; calls in flight end and are stored"
 
         def resume(_: object) -> str:
             said["paused"] = False
+            released.set()
             return "goes on"
 
         def change(arguments: dict[str, object]) -> str:
@@ -220,11 +224,32 @@ async def own(path: Path) -> None:
         def cancel(arguments: dict[str, object]) -> str:
             return f"trajectory {arguments['trajectory']} is cancelled"
 
-        commands = {"pause": pause, "resume": resume, "concurrency": change, "cancel": cancel}
+        async def write(_: Tell) -> str:
+            await held.wait()
+            return "the checkpoint of step 6 stands in adapters/checkpoint-00000006"
+
+        async def judge(tell: Tell) -> str:
+            await tell("1 of 2 judged again as scoring 2")
+            await released.wait()
+            return "judged 2 again as scoring 2: mean reward 0.500, was 1.000"
+
+        def end(_: object) -> Promise:
+            said["ends"] = True
+            return Promise("the run ends when step 7 of 9 is trained", until_the_end)
+
+        commands = {
+            "pause": pause,
+            "resume": resume,
+            "concurrency": change,
+            "cancel": cancel,
+            "checkpoint": lambda _: Promise("a checkpoint is written when it is paused", write),
+            "rejudge": lambda a: Promise(f"{a['trajectories']} are judged again", judge),
+            "stop_after_step": end,
+        }
         with contextlib.suppress(Exception):
             async with obey(store, commands):
                 group = STEPS * GROUPS
-                while True:
+                while not (said.get("ends") and said["paused"]):
                     if not said["paused"]:
                         group += 1
                         await store.append(*played_group(group, STEPS))

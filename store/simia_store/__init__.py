@@ -1,12 +1,17 @@
 """The record of a run: one SQLite database, one owner that writes, any number of readers."""
 
+from typing import TYPE_CHECKING, Any
+
 from simia_store.browsing import Browser, Match
 from simia_store.commands import (
     CANCEL,
+    CHECKPOINT,
     CONCURRENCY,
     PAUSE,
+    REJUDGE,
     RESUME,
     STOP,
+    STOP_AFTER_STEP,
     send_command,
     wait_for_answer,
 )
@@ -43,14 +48,19 @@ from simia_store.records import (
 )
 from simia_store.standing import Standing, has_owner, is_alive, standing
 from simia_store.usage import RoleUsage, usage_by_role
-from simia_store.writer import Store, WriterStatistics, open_store
+
+if TYPE_CHECKING:
+    from simia_store.writer import Store, WriterStatistics, open_store
 
 __all__ = [
     "CANCEL",
+    "CHECKPOINT",
     "CONCURRENCY",
     "PAUSE",
+    "REJUDGE",
     "RESUME",
     "STOP",
+    "STOP_AFTER_STEP",
     "AdapterRecord",
     "Browser",
     "CallRecord",
@@ -96,3 +106,14 @@ __all__ = [
     "usage_by_role",
     "wait_for_answer",
 ]
+
+_WRITING = {"Store", "WriterStatistics", "open_store"}
+
+
+def __getattr__(name: str) -> Any:
+    """What writes is slow to import: who only reads starts without it."""
+    if name not in _WRITING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from simia_store import writer
+
+    return getattr(writer, name)

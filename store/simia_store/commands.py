@@ -15,6 +15,10 @@ from simia_store.standing import has_owner
 
 STOP = "stop"
 """End the run politely, its record's last line included."""
+STOP_AFTER_STEP = "stop_after_step"
+"""End it in the same way once the training step under way is taken and written down."""
+CHECKPOINT = "checkpoint"
+"""Write down, at the end of the training step under way, all that the next ones depend on."""
 PAUSE = "pause"
 """Hold every conversation before its next turn, and begin none."""
 RESUME = "resume"
@@ -23,12 +27,14 @@ CONCURRENCY = "concurrency"
 """Have at most so many `conversations` at once."""
 CANCEL = "cancel"
 """End one conversation, that of `trajectory`."""
+REJUDGE = "rejudge"
+"""Judge the conversations of `trajectories` once more, as another scoring."""
 
 _TIMEOUT_S = 30.0
 _LOOK_EVERY_S = 0.1
 
 
-def send_command(path: Path, name: str, **arguments: Any) -> int:
+def send_command(path: Path, name: str, /, **arguments: Any) -> int:
     """Leave a command for the owner; its id, by which the answer will be found.
 
     Raises `StoreError` if there is no such run, or it cannot be written to.
@@ -47,10 +53,14 @@ def send_command(path: Path, name: str, **arguments: Any) -> int:
         raise StoreError(f"{path}: the command cannot be left: {error}") from error
 
 
-def wait_for_answer(path: Path, number: int, timeout_s: float) -> CommandRecord:
+def wait_for_answer(
+    path: Path, number: int, timeout_s: float, *, until_taken_up: bool = False
+) -> CommandRecord:
     """The command, answered; or still waiting, if its time is over or its owner is gone.
 
-    Raises `StoreError` if there is no such run or no such command.
+    An owner that needs time takes a command up first: it waits on, with an answer that says what
+    will be done. With `until_taken_up` that is enough. Raises `StoreError` if there is no such run
+    or no such command.
     """
     until = time.monotonic() + timeout_s
     with Reader(path) as reader:
@@ -60,7 +70,8 @@ def wait_for_answer(path: Path, number: int, timeout_s: float) -> CommandRecord:
             command = reader.command(number)
             if command is None:
                 raise StoreError(f"{path}: holds no command {number}")
-            answered = command.status != CommandStatus.WAITING
+            taken_up = until_taken_up and command.answer is not None
+            answered = command.status != CommandStatus.WAITING or taken_up
             if answered or not owned or time.monotonic() >= until:
                 return command
             time.sleep(_LOOK_EVERY_S)

@@ -322,6 +322,7 @@ class CommandRecord(msgspec.Struct, frozen=True, gc=False):
     created_at: float = msgspec.field(default_factory=time.time)
     status: CommandStatus = CommandStatus.WAITING
     answer: str | None = None
+    """While it waits: what is being done about it, where that takes time."""
     handled_at: float | None = None
 
 

@@ -5,7 +5,6 @@ database goes through all of them, an old one through those it lacks.
 """
 
 import sqlite3
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +95,8 @@ def check_identity(database: sqlite3.Connection, path: Path) -> int:
 
 def migrate(database: sqlite3.Connection, version: int, target: int = SCHEMA_VERSION) -> None:
     """Bring a database from schema `version` to `target`, in one transaction."""
+    from importlib import resources  # slow to import, and who reads migrates nothing
+
     migrations = resources.files("simia_store").joinpath("migrations")
     scripts = (f"{number:04}.sql" for number in range(version + 1, target + 1))
     steps = "\n".join(migrations.joinpath(script).read_text() for script in scripts)

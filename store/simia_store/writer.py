@@ -107,15 +107,19 @@ class Store:
         try:
             rows = await self._database.execute_fetchall(
                 # The index is of those that are 'waiting', which SQLite must see written out.
-                "SELECT id, name, arguments, created_at FROM commands WHERE status = 'waiting'"
-                " ORDER BY id"
+                "SELECT id, name, arguments, created_at, answer FROM commands"
+                " WHERE status = 'waiting' ORDER BY id"
             )
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: commands cannot be read: {error}") from error
         return [
-            CommandRecord(number, name, msgspec.json.decode(arguments), created_at)
-            for number, name, arguments, created_at in rows
+            CommandRecord(number, name, msgspec.json.decode(arguments), created_at, answer=answer)
+            for number, name, arguments, created_at, answer in rows
         ]
+
+    async def take_up(self, command: CommandRecord, answer: str) -> None:
+        """Tell whoever left `command` what is being done about it, which takes time."""
+        await self.append(msgspec.structs.replace(command, answer=answer))
 
     async def answer(
         self, command: CommandRecord, status: CommandStatus, answer: str | None = None

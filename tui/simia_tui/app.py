@@ -1,43 +1,38 @@
-"""The dashboard of one run: its panes, what feeds them, and the controls."""
+"""The dashboard of one run: what its keys do, the controls of the run among them."""
 
-import asyncio
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, STOP, StoreError
-from textual.app import App, ComposeResult, SystemCommand
+from simia_store import (
+    CANCEL,
+    CHECKPOINT,
+    CONCURRENCY,
+    PAUSE,
+    REJUDGE,
+    RESUME,
+    STOP,
+    STOP_AFTER_STEP,
+    StoreError,
+)
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Footer
 
-from simia_tui.feed import Feed, Points, Snapshot
-from simia_tui.palette import HIGH_CONTRAST
-from simia_tui.pane import Pane
-from simia_tui.panes import OVERVIEW, PANES, ROLLOUTS, TRANSCRIPT
-from simia_tui.shelf import Shelf
-from simia_tui.widgets.status_bar import StatusBar
+from simia_tui.board import Board
+from simia_tui.feed import Snapshot
+from simia_tui.panes import PANES
 
-if TYPE_CHECKING:
-    from simia_tui.steering import Asker
-
-POLL_S = 0.25
-"""How often the run is looked at."""
 _STEP = 1.25
 """How many times as many conversations `+` proposes."""
 
 
-class Dashboard(App[str | None]):
-    """Follows one run. What it asks of the run goes through the table `commands`.
+class Dashboard(Board):
+    """A board with keys. What it asks of the run goes through the table `commands`.
 
     Returns "runs" where somebody wants to choose another run, else None.
     """
 
-    TITLE = "simia-tui"
-    CSS = "ContentSwitcher { height: 1fr; } * { scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"open_pane({number})", entry.name, show=False)
@@ -48,6 +43,8 @@ class Dashboard(App[str | None]):
         Binding("plus", "concurrency(1)", "More conversations at once", show=False),
         Binding("minus", "concurrency(-1)", "Fewer conversations at once", show=False),
         Binding("S", "stop", "Stop the run", show=False),
+        Binding("F", "stop_after_step", "Finish the training step, then stop", show=False),
+        Binding("C", "checkpoint", "Write a checkpoint after this step", show=False),
         Binding("p", "freeze", "Freeze the view, or go on", show=False),
         Binding("y", "copy", "Copy", show=False),
         Binding("E", "export", "Export as JSONL, a pane of figures as SVG", show=False),
@@ -55,86 +52,6 @@ class Dashboard(App[str | None]):
         Binding("r", "runs", "Other runs", show=False),
         Binding("q", "quit", "Quit"),
     ]
-
-    def __init__(
-        self,
-        path: Path,
-        *,
-        readonly: bool = False,
-        others: Iterable[Path] = (),
-        pick: bool = False,
-        ask: "Asker | None" = None,
-    ) -> None:
-        """`ask` asks something of the run where `path` is only a copy of it."""
-        super().__init__()
-        self.path = path
-        self.readonly = readonly
-        self.shelf = Shelf(path)
-        self.snapshot: Snapshot | None = None
-        self.others: dict[str, dict[str, Points]] = {}
-        """Metrics of runs to compare with, by the run's name."""
-        self._others = tuple(others)
-        self._pick = pick
-        self._ask = ask
-        self._pane = OVERVIEW
-        self._frozen = False
-        self._asked = ""
-        self._over = threading.Event()
-        self._opening = asyncio.Lock()
-        self.register_theme(HIGH_CONTRAST)
-
-    def compose(self) -> ComposeResult:
-        """Status, the open pane, keys."""
-        yield StatusBar([(entry.name, entry.short) for entry in PANES])
-        with ContentSwitcher(initial="overview"):
-            yield PANES[0].load()
-        yield Footer()
-
-    def on_mount(self) -> None:
-        """Follow the run from a thread of its own: reading must not hold the screen up."""
-        self.run_worker(self._follow, thread=True, name="feed", exit_on_error=False)
-        self.pane.focus_inside()
-
-    def on_unmount(self) -> None:
-        """Let go of the run."""
-        self._over.set()
-        self.shelf.close()
-
-    @property
-    def pane(self) -> Pane:
-        """The one that is open."""
-        return self.query_one(f"#{PANES[self._pane - 1].name.lower()}", Pane)
-
-    async def open(self, number: int) -> Pane:
-        """Open a pane by its number."""
-        name = PANES[number - 1].name.lower()
-        switcher = self.query_one(ContentSwitcher)
-        # A second key may come while the first pane is still being made.
-        async with self._opening:
-            if not self.query(f"#{name}"):
-                await switcher.add_content(PANES[number - 1].load())
-            switcher.current = name
-            self._pane = number
-            pane = self.pane
-            if self.snapshot is not None:
-                pane.receive(self.snapshot)
-            self._draw_status()
-            pane.focus_inside()
-        return pane
-
-    async def open_rollouts(self, filter_text: str) -> None:
-        """Show the rollouts that a filter means."""
-        pane: Any = await self.open(ROLLOUTS)
-        pane.filter_by(filter_text)
-
-    async def open_transcript(self, number: int) -> None:
-        """Show one conversation."""
-        pane: Any = await self.open(TRANSCRIPT)
-        pane.open_conversation(number)
-
-    async def on_status_bar_picked(self, event: StatusBar.Picked) -> None:
-        """Open what was clicked on."""
-        await self.open(event.number)
 
     async def action_open_pane(self, number: int) -> None:
         """Open a pane."""
@@ -213,6 +130,18 @@ class Dashboard(App[str | None]):
         """End the run."""
         self.steer(STOP, "Stop the run? What is committed stays; it can be resumed later.")
 
+    def action_stop_after_step(self) -> None:
+        """End the run when its training step is taken."""
+        self.steer(
+            STOP_AFTER_STEP,
+            "Stop the run after the training step under way? The step is taken, published and "
+            "written down; it can be resumed later.",
+        )
+
+    def action_checkpoint(self) -> None:
+        """Have a checkpoint written."""
+        self.steer(CHECKPOINT, "Write a checkpoint when the training step under way is taken?")
+
     def action_concurrency(self, direction: int) -> None:
         """Have more or fewer conversations at once."""
         from simia_tui.widgets.asking import AskNumber
@@ -237,6 +166,46 @@ class Dashboard(App[str | None]):
             trajectory=number,
         )  # fmt: skip
 
+    def rejudge(self, numbers: Sequence[int]) -> None:
+        """Have rollouts judged again: by the run while it goes on, else by a command that can be
+        copied.
+        """
+        what = f"rollout {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} rollouts"
+        snapshot = self.snapshot
+        if self.readonly or snapshot is None or snapshot.run is None or snapshot.is_live:
+            self.steer(
+                REJUDGE,
+                f"Judge {what} again? By the run's own judge, within its budget, as another "
+                "scoring; no reward that is trained on changes.",
+                trajectories=list(numbers),
+            )
+        else:
+            self._offer_command(what, snapshot, numbers)
+
+    def _offer_command(self, what: str, snapshot: Snapshot, numbers: Sequence[int]) -> None:
+        """A run that nobody owns is judged by a command."""
+        from simia_tui.steering import judge_command
+        from simia_tui.widgets.asking import Confirm
+
+        command = judge_command(snapshot, numbers)
+        if command is None or self._ask is not None:
+            where = "on its server" if command else "and holds no rollouts of a policy to judge"
+            self.notify(f"the run is {snapshot.standing} {where}", severity="warning")
+            return
+
+        def copy(yes: bool | None) -> None:
+            if yes:
+                self.copy_to_clipboard(command)
+                self.notify("copied")
+
+        self.push_screen(
+            Confirm(
+                f"The run is {snapshot.standing}. This judges {what} again, as another scoring:\n\n"
+                f"{command}\n\nCopy it?"
+            ),
+            copy,
+        )
+
     def steer(self, name: str, question: str, **arguments: Any) -> None:
         """Ask the user, then the run."""
         from simia_tui.widgets.asking import Confirm
@@ -255,6 +224,10 @@ class Dashboard(App[str | None]):
             "Concurrency", "Conversations at once", lambda: self.action_concurrency(1)
         )
         yield SystemCommand("Stop the run", "End it politely", self.action_stop)
+        yield SystemCommand(
+            "Stop after this step", "Once it is trained", self.action_stop_after_step
+        )
+        yield SystemCommand("Checkpoint", "After this step", self.action_checkpoint)
         yield SystemCommand("Save as SVG", "The screen as a picture", self.action_picture)
         for command in super().get_system_commands(screen):
             if command.title in ("Theme", "Quit"):
@@ -275,91 +248,36 @@ class Dashboard(App[str | None]):
     def _send(self, name: str, **arguments: Any) -> None:
         from simia_tui import steering
 
+        number, ask = next(self._commands), self._ask or partial(steering.ask, self.path)
+
+        def tell(answer: steering.Answer) -> None:
+            if not self._over.is_set():
+                self.call_from_thread(self._answered, number, answer)
+
         def send() -> None:
             try:
-                ask = self._ask or partial(steering.ask, self.path)
-                answer = ask(name, arguments)
+                for answer in ask(name, arguments):
+                    if answer is not None:
+                        tell(answer)
+                    if self._over.is_set():
+                        return
             except StoreError as error:
-                answer = steering.Answer(f"{name}: {error}", is_good=False)
-            if not self._over.is_set():
-                self.call_from_thread(self._answered, answer)
+                tell(steering.Answer(f"{steering.spoken(name)}: {error}", is_good=False))
 
-        self._asked = f"{name}: waiting for the run's answer…"
+        self._asked[number] = f"{steering.spoken(name)}: waiting for the run's answer…"
         self._draw_status()
         self.run_worker(send, thread=True, group="steering")
 
-    def _answered(self, answer: Any) -> None:
-        self._asked = ""
+    def _answered(self, number: int, answer: Any) -> None:
+        is_first = self._asked[number].endswith("…")
+        if answer.is_last:
+            del self._asked[number]
+        else:
+            self._asked[number] = answer.text
         self._draw_status()
+        if not (answer.is_last or is_first):
+            return
         if answer.is_good:
             self.notify(answer.text, markup=False)
         else:
             self.notify(answer.text, severity="warning", markup=False)
-
-    def _follow(self) -> None:
-        """Poll the run until the dashboard ends."""
-        try:
-            feed = Feed(self.path)
-        except StoreError as error:
-            self._complain(error)
-            return
-        others_wanted = bool(self._others)
-        try:
-            while not self._over.is_set():
-                snapshot = feed.poll()
-                if snapshot is not None:
-                    self.call_from_thread(self._draw, snapshot)
-                if others_wanted:
-                    others_wanted = False
-                    self.others = {str(path): _metrics_of(path) for path in self._others}
-                    self.call_from_thread(self._redraw)
-                self._over.wait(POLL_S)
-        except (StoreError, sqlite3.Error) as error:
-            self._complain(error)
-        except RuntimeError:
-            if not self._over.is_set():
-                raise  # else: the app ended between the look and the call
-        finally:
-            feed.close()
-
-    def warn(self, text: str) -> None:
-        """Show a warning, from whatever thread."""
-        if self.is_running and not self._over.is_set():
-            self.call_from_thread(self.notify, text, severity="warning", markup=False)
-
-    def _complain(self, error: Exception) -> None:
-        complaint = f"cannot read the run: {error}"
-        self.call_from_thread(self.notify, complaint, severity="error", markup=False)
-
-    def _draw(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self._draw_status()
-        if not self._frozen:
-            self.pane.receive(snapshot)
-
-    def _redraw(self) -> None:
-        if self.snapshot is not None:
-            self.pane.receive(self.snapshot)
-
-    def _draw_status(self) -> None:
-        notes = [note for note in (self._asked, "view frozen" if self._frozen else "") if note]
-        if self.readonly:
-            notes.append("read-only")
-        self.query_one(StatusBar).show(self.snapshot, self._pane, " · ".join(notes))
-
-
-def _metrics_of(path: Path) -> dict[str, Points]:
-    """The metrics of a run to compare with. Raises `StoreError`."""
-    feed = Feed(path)
-    try:
-        snapshot = feed.poll()
-        return snapshot.series if snapshot else {}
-    finally:
-        feed.close()
-
-
-def main() -> None:
-    """Run the dashboard on what the command line names."""
-    from simia_tui.cli import run
-
-    run()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from simia_store import Reader, StoreError
 
-from simia_tui.app import Dashboard
+from simia_tui.starting import FirstLook, collect_no_garbage_yet
 
 
 def run() -> None:
@@ -25,10 +25,17 @@ def run() -> None:
         "--compare", type=Path, nargs="+", default=[], metavar="RUN",
         help="other runs, whose curves are drawn beside this one's",
     )  # fmt: skip
+    parser.add_argument(
+        "--web", action="store_true", help="show it in a browser of this machine, on loopback"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of --web; default: a free one")
     given = parser.parse_args()
+    collect_no_garbage_yet()
     try:
         place = Path(given.run)
-        if given.run.startswith(("http://", "https://")):
+        if given.web:
+            _serve(given, place)
+        elif _is_url(given.run):
             _watch_remote(given.run, given.token_file, readonly=given.readonly)
         elif place.is_dir():
             watch_directory(place, readonly=given.readonly)
@@ -52,6 +59,7 @@ def watch_directory(directory: Path, *, readonly: bool = False) -> None:
 
 
 def _watch_remote(url: str, token_file: Path | None, *, readonly: bool) -> None:
+    from simia_tui.app import Dashboard
     from simia_tui.remote import RemoteCopy, RemoteServer, split_url
 
     address, number = split_url(url)
@@ -65,8 +73,30 @@ def _watch_remote(url: str, token_file: Path | None, *, readonly: bool) -> None:
         copy.close()
 
 
+def _is_url(run: str) -> bool:
+    return run.startswith(("http://", "https://"))
+
+
+def _serve(given: argparse.Namespace, place: Path) -> None:
+    from simia_tui.web import serve
+
+    if not _is_url(given.run) and not place.is_dir():
+        with Reader(place):
+            pass
+    arguments = [given.run, *(["--readonly"] if given.readonly else [])]
+    if given.token_file:
+        arguments += ["--token-file", str(given.token_file)]
+    if given.compare:
+        arguments += ["--compare", *map(str, given.compare)]
+    serve(arguments, given.port)
+
+
 def _watch(path: Path, others: list[Path], *, readonly: bool, pick: bool = False) -> str | None:
-    for each in (path, *others):
+    for each in others:
         with Reader(each):
             pass
-    return Dashboard(path, readonly=readonly, others=others, pick=pick).run()
+    first = FirstLook(path)
+    # Textual takes most of the time of a start, in which the run is read.
+    from simia_tui.app import Dashboard
+
+    return Dashboard(path, readonly=readonly, others=others, pick=pick, first=first).run()

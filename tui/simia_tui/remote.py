@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ import msgspec
 from simia_store import STOP, CommandStatus, StoreError
 from simia_store.replication import Changes, Replica
 
-from simia_tui.steering import Answer
+from simia_tui.steering import Answer, no_answer, spoken
 
 TOKEN_ENV = "SIMIA_SERVER_TOKEN"  # noqa: S105 (a name, not a token)
 _TIMEOUT_S = 15.0
@@ -41,6 +42,7 @@ class _Runs(msgspec.Struct, frozen=True):
 
 
 class _Said(msgspec.Struct, frozen=True):
+    number: int
     status: CommandStatus
     answer: str | None
 
@@ -79,17 +81,29 @@ class RemoteServer:
         with self._ask(f"/v1/runs/{number}/database") as answer, path.open("wb") as file:
             shutil.copyfileobj(answer, file, _PIECE)
 
-    def command(self, number: str, name: str, arguments: dict[str, Any]) -> Answer:
-        """Ask something of a run; its answer. Raises `StoreError`."""
+    def command(self, number: str, name: str, arguments: dict[str, Any]) -> Iterator[Answer | None]:
+        """Ask something of a run: an `Asker`."""
         if name == STOP:
             self._ask(f"/v1/runs/{number}/stop", body={}).close()
-            return Answer("stop: the server has been asked to end it", is_good=True)
-        body = {"name": name, "arguments": arguments}
-        told = self._ask(f"/v1/runs/{number}/commands", body=body).read()
-        said = msgspec.json.decode(told, type=_Said)
-        if said.status != CommandStatus.DONE:
-            return Answer(f"{name}: no answer yet", is_good=False)
-        return Answer(f"{name}: {said.answer}", is_good=True)
+            yield Answer("stop: the server has been asked to end it", is_good=True)
+            return
+        place, body = f"/v1/runs/{number}/commands", {"name": name, "arguments": arguments}
+        said = self._said(place, body)
+        if said.answer is None:
+            yield no_answer(name)
+            return
+        last: str | None = None
+        while said.status == CommandStatus.WAITING:
+            text = f"{spoken(name)}: {said.answer}"
+            yield Answer(text, is_good=True, is_last=False) if text != last else None
+            last = text
+            time.sleep(_EVERY_S)
+            said = self._said(f"{place}/{said.number}")
+        done = said.status == CommandStatus.DONE
+        yield Answer(f"{spoken(name)}: {'' if done else 'refused: '}{said.answer}", is_good=done)
+
+    def _said(self, path: str, body: Any = None) -> "_Said":
+        return msgspec.json.decode(self._ask(path, body).read(), type=_Said)
 
     def _ask(self, path: str, body: Any = None) -> Any:
         headers = {"Authorization": f"Bearer {self._token}"}
@@ -126,8 +140,8 @@ class RemoteCopy:
             if not changes.more:
                 return
 
-    def ask(self, name: str, arguments: dict[str, Any]) -> Answer:
-        """Ask something of the run itself."""
+    def ask(self, name: str, arguments: dict[str, Any]) -> Iterator[Answer | None]:
+        """Ask something of the run itself: an `Asker`."""
         return self._server.command(self._number, name, arguments)
 
     @contextmanager

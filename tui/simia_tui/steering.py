@@ -1,26 +1,49 @@
-"""What can be asked of a live run, and whether it can be asked now."""
+"""What can be asked of a run, and whether it can be asked now."""
 
-from collections.abc import Callable
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from simia_store import CommandStatus, Standing, send_command, wait_for_answer
+from simia_store import (
+    CommandRecord,
+    CommandStatus,
+    Reader,
+    Standing,
+    StoreError,
+    has_owner,
+    send_command,
+)
 
 from simia_tui.feed import Snapshot
 
 ANSWER_WITHIN_S = 30.0
+"""An owner that has not even taken a command up for so long is not waited for."""
+LOOK_EVERY_S = 0.1
+_PLAYED = ("rollout", "rl", "eval")
+"""Kinds of run whose conversations a judge can be given again."""
+_JUDGE_FLAGS = {
+    "base_url": "--base-url",
+    "model": "--simulator-model",
+    "provider": "--simulator-provider",
+    "api_key_env": "--api-key-env",
+}
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a command."""
+    """What a run says to a command."""
 
     text: str
     is_good: bool
+    is_last: bool = True
+    """Else the run has taken the command up, and says how far it is."""
 
 
-Asker = Callable[[str, dict[str, Any]], Answer]
-"""Asks a run for what a command names, and waits for its answer."""
+Asker = Callable[[str, dict[str, Any]], Iterator[Answer | None]]
+"""Asks a run for what a command names. Its answers as they come; None, again and again, while there
+is no news. Blocks in between. Raises `StoreError`."""
 
 
 def obstacle(snapshot: Snapshot | None, *, readonly: bool) -> str | None:
@@ -36,11 +59,66 @@ def obstacle(snapshot: Snapshot | None, *, readonly: bool) -> str | None:
     return None
 
 
-def ask(path: Path, name: str, arguments: dict[str, Any]) -> Answer:
-    """Leave a command and wait for the owner's answer. Blocks. Raises `StoreError`."""
+def ask(path: Path, name: str, arguments: dict[str, Any]) -> Iterator[Answer | None]:
+    """Leave a command for the owner of the run at `path`: an `Asker`."""
     number = send_command(path, name, **arguments)
-    command = wait_for_answer(path, number, ANSWER_WITHIN_S)
-    if command.status == CommandStatus.WAITING:
-        return Answer(f"{name}: no answer within {ANSWER_WITHIN_S:.0f} s", is_good=False)
+    until = time.monotonic() + ANSWER_WITHIN_S
+    said: str | None = None
+    with Reader(path) as reader:
+        while True:
+            # Asked first: an owner's last words are answers.
+            owned = has_owner(reader.sessions())
+            command = reader.command(number)
+            if command is None:
+                raise StoreError(f"{path}: holds no command {number}")
+            if command.status != CommandStatus.WAITING:
+                yield _last(command)
+                return
+            if not owned:
+                yield Answer(f"{spoken(name)}: the run's owner ended without a word", is_good=False)
+                return
+            if command.answer is None and time.monotonic() > until:
+                yield no_answer(name)
+                return
+            is_news, said = command.answer != said, command.answer
+            yield Answer(f"{spoken(name)}: {said}", True, is_last=False) if is_news else None
+            time.sleep(LOOK_EVERY_S)
+
+
+def _last(command: CommandRecord) -> Answer:
     done = command.status == CommandStatus.DONE
-    return Answer(f"{name}: {'' if done else 'refused: '}{command.answer}", is_good=done)
+    text = f"{spoken(command.name)}: {'' if done else 'refused: '}{command.answer}"
+    return Answer(text, is_good=done)
+
+
+def no_answer(name: str) -> Answer:
+    """What is said where a run says nothing."""
+    return Answer(f"{spoken(name)}: no answer within {ANSWER_WITHIN_S:.0f} s", is_good=False)
+
+
+def spoken(name: str) -> str:
+    """A command's name in words."""
+    return name.replace("_", " ")
+
+
+def judge_command(snapshot: Snapshot, numbers: Sequence[int]) -> str | None:
+    """The command that judges conversations of a run again that nobody owns, by the run's own
+    rubric and judge; None where its kind has none.
+    """
+    assert snapshot.run is not None
+    config = snapshot.run.config
+    if snapshot.run.kind not in _PLAYED:
+        return None
+    own = {k: v for k, v in config.get("judge_endpoint", {}).items() if v is not None}
+    endpoint = config.get("simulator", {}) | own
+    words = ["simia", "judge", str(snapshot.path)]
+    for number in numbers:
+        words += ["--trajectory", str(number)]
+    for name in ("rubric", "votes"):
+        if config.get(name) is not None:
+            words += [f"--{name}", str(config[name])]
+    if endpoint.get("base_url"):
+        for name, flag in _JUDGE_FLAGS.items():
+            if endpoint.get(name) is not None:
+                words += [flag, str(endpoint[name])]
+    return shlex.join(words)

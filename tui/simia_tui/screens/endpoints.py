@@ -64,7 +64,9 @@ class Endpoints(TextPane):
             title.append(f"  BREAKER {said['breaker']}", style=self.palette.bad)
         if said["paused_s"] > 0:
             title.append(f"  asked to wait {said['paused_s']:.0f} s", style=self.palette.warn)
-        failures = " · ".join(f"{said[key]} {word}" for key, word in _FAILURES.items())
+        failures = "".join(
+            f" · {said[key]} × {word}" for key, word in _FAILURES.items() if said[key]
+        )
         opened = f" · opened {said['times_opened']} times" if said["times_opened"] else ""
         used = f"{said['in_flight']} of {said['window']:.0f} (at most {said['max_in_flight']})"
         filled = bar(said["in_flight"], said["window"], 20)
@@ -72,7 +74,7 @@ class Endpoints(TextPane):
             ("in flight", f"{filled} {used} · {said['waiting']} waiting"),
             ("window", f"{_spark([w.sample['window'] for w in windows])} over the last samples"),
             ("quota", _quota(said)),
-            ("answers", f"{said['ok']} ok · {failures}"),
+            ("answers", f"{said['ok']} ok{failures}"),
             ("latency", f"{said['latency_s']:.2f} s · breaker {said['breaker']}{opened}"),
         ]
         return Group(title, pairs(rows, self.palette))

@@ -17,7 +17,8 @@ from simia_tui.palette import Palette
 from simia_tui.pane import Pane
 from simia_tui.text import clean_line
 from simia_tui.widgets.few_rows import FewRows
-from simia_tui.widgets.keyset_list import Column, KeysetList
+from simia_tui.widgets.keyset_list import KeysetList
+from simia_tui.widgets.rows import Column
 
 _LOOKED_AT = 500
 """The last failures, of which messages are told."""

@@ -17,14 +17,13 @@ from simia_tui.palette import Palette
 from simia_tui.pane import Pane
 from simia_tui.shelf import Shelf
 from simia_tui.text import clean_line
-from simia_tui.widgets.keyset_list import Column, KeysetList, Rows
+from simia_tui.widgets.keyset_list import KeysetList
 from simia_tui.widgets.lanes import Lanes
+from simia_tui.widgets.rows import Column, Rows
 
 
 class GroupSource:
     """Groups by their numbers."""
-
-    is_costly = False
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
@@ -110,7 +109,8 @@ class Groups(Pane):
         """Show the rollouts of the group."""
         group = event.row
         if group is not None and not self._chosen:
-            self._read(partial(compare_group, group_id=group.id), _in_words(group))
+            question = partial(compare_group, group_id=group.id)
+            self._read(question, _name(group), f" · {_rewards(group)} · {group.task_id}")
         self._chosen = []
 
     def on_keyset_list_chosen(self, event: KeysetList.Chosen) -> None:
@@ -131,14 +131,14 @@ class Groups(Pane):
         """Go to the next group whose rewards differ."""
         self.listing.seek(lambda group: spread(group) > 0, direction)
 
-    def _read(self, question: "partial[Comparison]", what: str) -> None:
-        in_background(self, partial(self._compare, question, what), "comparison")
+    def _read(self, question: "partial[Comparison]", what: str, more: str = "") -> None:
+        in_background(self, partial(self._compare, question, what, more), "comparison")
 
-    async def _compare(self, question: "partial[Comparison]", what: str) -> None:
+    async def _compare(self, question: "partial[Comparison]", what: str, more: str) -> None:
         comparison = await self.board.shelf.ask(question)
         parts = comparison.parts_at
         where = "never part" if parts is None else f"part at turn {parts + 1} (≠)"
-        text = clean_line(f"{what} · they {where}")
+        text = clean_line(f"{what} · they {where}{more}")
         self.query_one("#group-what", Static).update(Text(text))
         self.query_one(Lanes).show(comparison)
 
@@ -149,10 +149,18 @@ def spread(group: GroupRecord) -> float:
     return max(known) - min(known) if known else 0.0
 
 
-def _in_words(group: GroupRecord) -> str:
+def _name(group: GroupRecord) -> str:
+    flat = bool(group.rewards) and not spread(group)
+    return f"group {group.id}{' · ZERO VARIANCE: teaches nothing' if flat else ''}"
+
+
+def _rewards(group: GroupRecord) -> str:
     rewards = " ".join("–" if r is None else f"{r:.2f}" for r in group.rewards)
-    flat = " · ZERO VARIANCE: teaches nothing" if group.rewards and not spread(group) else ""
-    return f"group {group.id} · {group.task_id} · rewards {rewards or 'not yet'}{flat}"
+    return f"rewards {rewards or 'not yet'}"
+
+
+def _version(group: GroupRecord, palette: Palette) -> tuple[str, Style]:
+    return str(group.policy_version), palette.text
 
 
 def _mean(group: GroupRecord, palette: Palette) -> tuple[str, Style]:
@@ -178,9 +186,7 @@ def _bars(group: GroupRecord, palette: Palette) -> tuple[str, Style]:
 _COLUMNS: list[Column[GroupRecord]] = [
     Column("group", 7, lambda group, palette: (str(group.id), palette.dim), right=True),
     Column("step", 5, lambda group, palette: (str(group.step), palette.text), right=True),
-    Column(
-        "version", 7, lambda group, palette: (str(group.policy_version), palette.text), right=True
-    ),
+    Column("version", 7, _version, right=True, from_width=100),
     Column("mean", 5, _mean, right=True),
     Column("rewards", 9, _spread),
     Column("each", 16, _bars),

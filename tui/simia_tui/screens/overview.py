@@ -1,9 +1,9 @@
 """1 Overview: how the run stands, what came of its conversations, calls by role, main curves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.text import Text
-from simia_store import TrajectoryStatus
+from simia_store import CommandRecord, TrajectoryStatus
 from textual.app import ComposeResult
 from textual.containers import Grid, Horizontal, VerticalScroll
 from textual.widgets import Static
@@ -11,8 +11,10 @@ from textual.widgets import Static
 from simia_tui.feed import Snapshot
 from simia_tui.figures import bar, dollars, pairs, per_second, short, table
 from simia_tui.pane import Pane
+from simia_tui.text import clean_line
 from simia_tui.widgets.plot import Curve, Plot
 from simia_tui.widgets.status_bar import span
+from simia_tui.workers import workers_table
 
 _CURVES = {
     "reward": {"rollout/reward_mean": ""},
@@ -37,35 +39,40 @@ class Overview(Pane):
     Overview #tables { height: auto; margin-top: 1; }
     Overview #tables Static { width: 1fr; }
     Overview #tables #outcomes { margin-right: 3; }
+    Overview #workers { margin-top: 1; display: none; }
     Overview #curves { grid-size: 2; grid-rows: 8; grid-gutter: 0 2; height: auto; margin-top: 1; }
     Overview #curves Plot { height: 8; }
     """
 
     def compose(self) -> ComposeResult:
-        """Facts, two tables, four plots."""
+        """Facts, tables, room for plots."""
         with VerticalScroll():
             yield Static(id="facts")
             with Horizontal(id="tables"):
                 yield Static(id="outcomes")
                 yield Static(id="usage")
-            with Grid(id="curves"):
-                for title in _CURVES:
-                    plot = Plot(title, id=f"curve-{title}")
-                    plot.display = False
-                    yield plot
+            yield Static(id="workers")
+            yield Grid(id="curves")
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw `snapshot`."""
         self.query_one("#facts", Static).update(pairs(self._facts(snapshot), self.palette))
         self._show_outcomes(snapshot)
         self._show_usage(snapshot)
-        for title, names in _CURVES.items():
-            curves = [
-                Curve(label, snapshot.series[name])
-                for name, label in names.items()
-                if name in snapshot.series
-            ]
-            plot = self.query_one(f"#curve-{title}", Plot)
+        self._show_workers(snapshot)
+        # Figures are there at once; plots, which are slow to make, right after them.
+        self.call_after_refresh(self._show_curves)
+
+    async def _show_curves(self) -> None:
+        grid = self.query_one("#curves", Grid)
+        series = self.snapshot.series if self.snapshot else {}
+        if not grid.is_attached or not series:
+            return
+        if not grid.children:
+            await grid.mount(*map(Plot, _CURVES))
+        # Where the dashboard ends just now, nothing is mounted any more.
+        for plot, names in zip(grid.query(Plot), _CURVES.values(), strict=False):
+            curves = [Curve(said, series[name]) for name, said in names.items() if name in series]
             plot.display = bool(curves)
             plot.show(curves)
 
@@ -90,6 +97,8 @@ class Overview(Pane):
         yield "cost", _cost(snapshot)
         if snapshot.version is not None:
             yield "policy", f"version {snapshot.version} · {snapshot.adapters} adapters"
+        if snapshot.command is not None:
+            yield "asked last", _command(snapshot.command)
 
     def _heartbeat(self, snapshot: Snapshot) -> str:
         if snapshot.session is None or not snapshot.is_live:
@@ -125,6 +134,18 @@ class Overview(Pane):
         columns = ("role", "ok", "failed", "tokens", "cost")
         self.query_one("#usage", Static).update(table("LLM calls", columns, rows, self.palette))
 
+    def _show_workers(self, snapshot: Snapshot) -> None:
+        drawn = workers_table(snapshot.statistics, self.palette)
+        shown = self.query_one("#workers", Static)
+        shown.display = drawn is not None
+        if drawn is not None:
+            shown.update(drawn)
+
+
+def _command(command: CommandRecord) -> str:
+    said = f": {clean_line(command.answer, 300)}" if command.answer else ""
+    return f"{clean_line(command.name).replace('_', ' ')} · {command.status}{said}"
+
 
 def _cost(snapshot: Snapshot) -> str:
     """What is spent, what it will come to, and the limit."""
@@ -132,17 +153,14 @@ def _cost(snapshot: Snapshot) -> str:
     spent, tokens = said.get("spent_usd"), said.get("spent_tokens")
     parts = []
     if spent is not None:
-        projected = said.get("projected_usd")
-        of = "" if projected is None else f" of about {dollars(projected)}"
+        of = _of(said.get("projected_usd"), said.get("max_cost_usd"), dollars)
         parts.append(f"{dollars(spent)}{of}")
     if tokens is not None:
-        projected = said.get("projected_tokens")
-        of = "" if projected is None else f" of about {short(projected)}"
+        of = _of(said.get("projected_tokens"), said.get("max_tokens"), short)
         parts.append(f"{short(tokens)} tokens{of}")
-    limits = [
-        dollars(said["max_cost_usd"]) if said.get("max_cost_usd") is not None else "",
-        f"{short(said['max_tokens'])} tokens" if said.get("max_tokens") is not None else "",
-    ]
-    if any(limits):
-        parts.append("limit " + ", ".join(limit for limit in limits if limit))
     return " · ".join(parts) or "no prices known"
+
+
+def _of(projected: float | None, limit: float | None, written: Callable[[float], str]) -> str:
+    of = "" if projected is None else f" of about {written(projected)}"
+    return of + ("" if limit is None else f", limit {written(limit)}")

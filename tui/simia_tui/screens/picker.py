@@ -13,9 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static
 
 from simia_tui.palette import HIGH_CONTRAST, Palette
+from simia_tui.starting import collect_garbage_from_now_on
 from simia_tui.text import clean_line
 from simia_tui.widgets.few_rows import FewRows
-from simia_tui.widgets.keyset_list import Column, KeysetList
+from simia_tui.widgets.keyset_list import KeysetList
+from simia_tui.widgets.rows import Column
 from simia_tui.widgets.status_bar import MARKS, span
 
 _LOOK_EVERY_S = 2.0
@@ -90,6 +92,7 @@ class Picker(App[list[Path]]):
         self.screen.set_focus(self.query_one(KeysetList))
         self._look()
         self.set_interval(_LOOK_EVERY_S, self._look)
+        self.call_after_refresh(collect_garbage_from_now_on)
 
     def on_keyset_list_chosen(self, event: KeysetList.Chosen) -> None:
         """Watch it, with the marked ones beside it."""

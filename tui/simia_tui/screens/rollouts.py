@@ -1,99 +1,21 @@
 """2 Rollouts: every conversation of the run, filtered, sorted, marked."""
 
-from functools import partial
 from typing import Any, ClassVar
 
-import msgspec
-from rich.style import Style
 from rich.text import Text
-from simia_store import Browser, Order, TrajectoryRecord, TrajectoryStatus
+from simia_store import Order, TrajectoryStatus
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
 from simia_tui.feed import Snapshot
 from simia_tui.filters import Filter, FilterError, parse_filter
-from simia_tui.palette import Palette
 from simia_tui.pane import Pane
 from simia_tui.panes import GROUPS
-from simia_tui.shelf import Shelf
+from simia_tui.rollout_columns import COLUMNS, in_words
+from simia_tui.rollout_source import RolloutRow, RolloutSource
 from simia_tui.text import clean_line
-from simia_tui.widgets.keyset_list import Column, KeysetList, Rows
-
-_CHUNK = 200
-"""Conversations whose messages are searched at once."""
-
-
-class RolloutRow(msgspec.Struct, frozen=True):
-    """What a line shows."""
-
-    record: TrajectoryRecord
-    turns: int
-
-    @property
-    def id(self) -> int:
-        """Number of the trajectory."""
-        return self.record.id
-
-
-class RolloutSource:
-    """Trajectories that a filter means, in an order."""
-
-    def __init__(self, shelf: Shelf, wanted: Filter, order: Order, *, descending: bool) -> None:
-        self.wanted = wanted
-        self.order = order
-        self.descending = descending
-        self._shelf = shelf
-
-    @property
-    def is_costly(self) -> bool:
-        """Searching messages takes seconds in large runs."""
-        return self.wanted.reads_messages
-
-    async def page(
-        self, limit: int, after: RolloutRow | None, *, backwards: bool
-    ) -> Rows[RolloutRow]:
-        """The next rows, or those before."""
-        at = after.record if after else None
-        found: list[RolloutRow] = []
-        more = True
-        while more and len(found) <= limit:
-            size = _CHUNK if self.is_costly else limit
-            page = await self._shelf.ask(
-                partial(self._chunk, size=size, after=at, backwards=backwards)
-            )
-            found += page[0]
-            at, more = page[1], page[2]
-            if not self.is_costly:
-                break
-        return Rows(found[:limit], more or len(found) > limit)
-
-    async def count_after(self, row: RolloutRow, limit: int) -> int:
-        """How many come after a row."""
-        return await self._shelf.ask(
-            lambda browser: browser.count_after(
-                limit, self.wanted.matches, row.record,
-                order=self.order, descending=self.descending,
-            )
-        )  # fmt: skip
-
-    def _chunk(
-        self, browser: Browser, size: int, after: TrajectoryRecord | None, backwards: bool
-    ) -> tuple[list[RolloutRow], TrajectoryRecord | None, bool]:
-        """Rows that are wanted among the next, the last that was looked at, whether more follow."""
-        page = browser.matching(
-            size, self.wanted.matches, after=after, order=self.order,
-            descending=self.descending is not backwards,
-        )  # fmt: skip
-        numbers = [record.id for record in page.rows]
-        saying = set(numbers)
-        for word in self.wanted.words:
-            saying &= browser.saying(numbers, word)
-        for word in self.wanted.not_words:
-            saying -= browser.saying(numbers, word)
-        turns = browser.turn_counts(sorted(saying))
-        rows = [RolloutRow(r, turns.get(r.id, 0)) for r in page.rows if r.id in saying]
-        return rows, page.rows[-1] if page.rows else None, page.more
+from simia_tui.widgets.keyset_list import KeysetList
 
 
 class Rollouts(Pane):
@@ -116,6 +38,7 @@ class Rollouts(Pane):
         Binding("c", "compare", "Compare marked", show=False),
         Binding("u", "unmark", "Unmark all", show=False),
         Binding("x", "cancel", "Cancel the rollout", show=False),
+        Binding("R", "rejudge", "Judge marked again", show=False),
     ]
 
     def __init__(self, **arguments: Any) -> None:
@@ -130,7 +53,7 @@ class Rollouts(Pane):
         """Filter, list, detail."""
         yield Static(id="about")
         yield Input(placeholder='reward<0.5 stop:simulator_error env:retail "refund"', compact=True)
-        yield KeysetList[RolloutRow](_COLUMNS, id="rollout-list")
+        yield KeysetList[RolloutRow](COLUMNS, id="rollout-list")
         yield Static(id="detail")
 
     @property
@@ -160,7 +83,7 @@ class Rollouts(Pane):
     def copied(self) -> str | None:
         """The line, as words."""
         row = self.listing.row
-        return None if row is None else _in_words(row)
+        return None if row is None else in_words(row)
 
     def exported(self) -> list[int]:
         """The marked rollouts, else the one under the cursor."""
@@ -179,7 +102,7 @@ class Rollouts(Pane):
     def on_keyset_list_moved(self, event: KeysetList.Moved) -> None:
         """Say more of the row."""
         self.query_one("#detail", Static).update(
-            Text("" if event.row is None else _in_words(event.row))
+            Text("" if event.row is None else in_words(event.row))
         )
 
     def action_ask_filter(self) -> None:
@@ -232,6 +155,11 @@ class Rollouts(Pane):
         assert isinstance(pane, Groups)
         pane.compare(sorted(self.listing.marked))
 
+    def action_rejudge(self) -> None:
+        """Have the marked ones judged again, or the one under the cursor."""
+        if numbers := self.exported():
+            self.board.rejudge(numbers)
+
     def action_cancel(self) -> None:
         """End the conversation under the cursor."""
         row = self.listing.row
@@ -264,61 +192,3 @@ class Rollouts(Pane):
         asking = self.query_one(Input)
         asking.display = False
         self.screen.set_focus(self.listing)
-
-
-def _in_words(row: RolloutRow) -> str:
-    record = row.record
-    parts = [
-        f"rollout {record.id}", record.task_id, record.status,
-        f"group {record.group_id}" if record.group_id is not None else "",
-        record.stop_reason or "", f"at {record.boundary}" if record.boundary else "",
-        record.rejected_by or "", record.reason or "",
-    ]  # fmt: skip
-    return clean_line(" · ".join(part for part in parts if part), 500)
-
-
-def _environment(row: RolloutRow, palette: Palette) -> tuple[str, Style]:
-    return row.record.environment, palette.dim
-
-
-def _outcome(row: RolloutRow, palette: Palette) -> tuple[str, Style]:
-    record = row.record
-    text = record.rejected_by or record.stop_reason or record.boundary or ""
-    failed = record.status in (TrajectoryStatus.UNSCORED, TrajectoryStatus.REJECTED)
-    return text, palette.bad if failed else palette.text
-
-
-def _reward(row: RolloutRow, palette: Palette) -> tuple[str, Style]:
-    reward = row.record.reward
-    return "–" if reward is None else f"{reward:.2f}", palette.reward(reward)
-
-
-def _took(row: RolloutRow, palette: Palette) -> tuple[str, Style]:
-    record = row.record
-    if record.finished_at is None:
-        return "…", palette.dim
-    return f"{record.finished_at - record.created_at:.1f}", palette.dim
-
-
-def _group(row: RolloutRow, palette: Palette) -> tuple[str, Style]:
-    group = row.record.group_id
-    return "–" if group is None else str(group), palette.dim
-
-
-def _version(row: RolloutRow, palette: Palette) -> tuple[str, Style]:
-    version = row.record.policy_version
-    return "–" if version is None else str(version), palette.dim
-
-
-_COLUMNS: list[Column[RolloutRow]] = [
-    Column("id", 9, lambda row, palette: (str(row.id), palette.dim), right=True),
-    Column("reward", 6, _reward, right=True),
-    Column("status", 8, lambda row, palette: (row.record.status, palette.text)),
-    Column("outcome", 15, _outcome),
-    Column("turns", 5, lambda row, palette: (str(row.turns), palette.text), right=True),
-    Column("group", 6, _group, right=True, from_width=100),
-    Column("version", 7, _version, right=True, from_width=100),
-    Column("s", 7, _took, right=True, from_width=110),
-    Column("environment", 14, _environment, from_width=120),
-    Column("task", 0, lambda row, palette: (row.record.task_id, palette.text)),
-]

@@ -106,12 +106,11 @@ class Training(Pane, can_focus=True):
         known = self._steps()
         if not known:
             return
-        if self._step is None:
-            index = len(known) - 1 if steps <= 0 or steps == 1 else 0
-        else:
+        # Without a crosshair the last values are told: it comes from the right.
+        at = len(known)
+        if self._step is not None:
             at = max((i for i, step in enumerate(known) if step <= self._step), default=0)
-            index = max(0, min(at + steps, len(known) - 1))
-        self._step = known[index]
+        self._step = known[max(0, min(at + steps, len(known) - 1))]
         self._redraw()
 
     def action_no_step(self) -> None:

@@ -86,6 +86,7 @@ class Transcript(Pane):
         Binding("n", "search_on(1)", "Next found", show=False),
         Binding("N", "search_on(-1)", "Found before", show=False),
         Binding("x", "cancel", "Cancel the rollout", show=False),
+        Binding("R", "rejudge", "Judge again", show=False),
         Binding("escape", "leave", "Back", show=False),
     ]
 
@@ -182,6 +183,11 @@ class Transcript(Pane):
         if not self.query_one(Pager).search_on(direction):
             self.notify("nothing is looked for; / begins")
 
+    def action_rejudge(self) -> None:
+        """Have the conversation judged again."""
+        if self._number is not None:
+            self.board.rejudge([self._number])
+
     def action_cancel(self) -> None:
         """End this conversation."""
         if self._number is None or not self._goes_on:
@@ -257,6 +263,8 @@ class Transcript(Pane):
     def _what(self, conversation: Conversation) -> Iterator[str]:
         trajectory = conversation.trajectory
         yield f"rollout {trajectory.id}"
+        if self._view != "talk":
+            yield {"tokens": "TOKENS", "raw": "RAW JSON"}[self._view]
         yield str(trajectory.status)
         yield "no reward" if trajectory.reward is None else f"reward {trajectory.reward:g}"
         if trajectory.group_id is not None:
@@ -264,8 +272,6 @@ class Transcript(Pane):
         if trajectory.policy_version is not None:
             yield f"policy {trajectory.policy_version}"
         yield fit(trajectory.task_id, 40).rstrip()
-        if self._view != "talk":
-            yield {"tokens": "TOKENS", "raw": "RAW JSON"}[self._view]
 
     def _follow_pager(self) -> None:
         if self._script is None:

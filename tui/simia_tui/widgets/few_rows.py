@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import Generic
 
-from simia_tui.widgets.keyset_list import R, Rows
+from simia_tui.widgets.rows import R, Rows
 
 
 class FewRows(Generic[R]):
     """A source of rows that each have a number of their own."""
-
-    is_costly = False
 
     def __init__(self, rows: Sequence[R]) -> None:
         self._rows = rows

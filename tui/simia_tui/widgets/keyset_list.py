@@ -4,76 +4,31 @@ It draws its lines itself, and only those that are visible. The cursor is on a r
 of one: it stays there while others come.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic
 
-import msgspec
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from simia_tui.background import Work, in_background
+from simia_tui.background import in_background
 from simia_tui.palette import Palette, palette_of
 from simia_tui.text import fit
+from simia_tui.widgets.few_rows import FewRows
+from simia_tui.widgets.rows import Column, R, Source
+from simia_tui.widgets.window import MANY, Window
 
-_PAGE = 100
-_MOST = 500
-"""Rows in memory."""
-MANY = 1000
-"""New rows are counted up to so many."""
 _REST = 15.0
 """How many times as long as a look at the run took it is left alone afterwards."""
 _SOON_S = 0.05
 
-
-class Row(Protocol):
-    """Rows have numbers that are theirs for good."""
-
-    @property
-    def id(self) -> int:
-        """The number."""
-
-
-R = TypeVar("R", bound=Row)
-
-
-class Rows(NamedTuple, Generic[R]):
-    """Rows in order, and whether others follow."""
-
-    rows: list[R]
-    more: bool
-
-
-class Source(Protocol[R]):
-    """Where rows are read from."""
-
-    async def page(self, limit: int, after: R | None, *, backwards: bool) -> Rows[R]:
-        """The next rows after one, or those before it, nearest first; from an end without one."""
-
-    async def count_after(self, row: R, limit: int) -> int:
-        """How many come after a row, counted up to a limit."""
-
-    @property
-    def is_costly(self) -> bool:
-        """Whether reading takes seconds, so that it is done when asked for only."""
-
-
-class Column(msgspec.Struct, Generic[R], frozen=True):
-    """One column. `cell` tells a row's text and its style."""
-
-    title: str
-    width: int
-    """In cells; 0 takes what is left."""
-    cell: Callable[[R, Palette], tuple[str, Style]]
-    right: bool = False
-    from_width: int = 0
-    """It is left out where the list is narrower."""
+Reading = Callable[[], Coroutine[Any, Any, bool]]
+"""Reads, and tells whether the cursor may be on another row afterwards."""
 
 
 class KeysetList(Widget, Generic[R], can_focus=True):
@@ -108,15 +63,11 @@ class KeysetList(Widget, Generic[R], can_focus=True):
         self.following = False
         self.empty = "nothing here yet"
         self._columns = columns
-        self._source: Source[R] | None = None
-        self._rows: list[R] = []
-        self._top = self._cursor = 0
-        self._at_start = self._at_end = True
-        self._end: R | None = None
-        """The last row there was when somebody stood at it."""
-        self._new = 0
-        """How many came after that."""
-        self._reading = ""
+        self._window: Window[R] = Window(FewRows(()))
+        self._is_open = False
+        self._said = ""
+        """What is said of the reading, where somebody waits for it."""
+        self._is_reading = False
         self._ticket = 0
         self._rest_until = 0.0
         self._looks_later = False
@@ -124,28 +75,35 @@ class KeysetList(Widget, Generic[R], can_focus=True):
     @property
     def row(self) -> R | None:
         """The row that the cursor is on."""
-        return self._rows[self._cursor] if self._rows else None
+        return self._window.row
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether rows are being read that somebody has asked for."""
+        return bool(self._said)
 
     def open(self, source: Source[R], *, at_end: bool = False) -> None:
         """Show rows of `source`, from the beginning or from the end."""
-        self._source, self._rows, self._end = source, [], None
+        self._window, self._is_open = Window(source), True
+        self._window.height = self._height
         self.following = False
-        self._read(partial(self._jump, at_end), "reading…")
+        self._read(partial(self._window.jump, at_end), "reading…")
 
     def replace(self, source: Source[R]) -> None:
         """Show a source anew that is small enough to be read as a whole."""
-        first = self._source is None
-        self._source = source
-        self._read(partial(self._jump, False) if first else self._read_all, "")
+        window = self._window
+        window.source = source
+        self._read(window.read_all if self._is_open else partial(window.jump, False), "")
+        self._is_open = True
 
     def look_again(self) -> None:
         """Something was written: read the window anew, and count what came after it."""
-        source = self._source
-        if source is None or source.is_costly:
+        if not self._is_open:
             return
         rest_s = self._rest_until - monotonic()
-        if not self._reading and rest_s <= 0:
-            self._read(self._follow if self.following else self._refresh, "")
+        # What is being read is not begun anew: of a search that would never come to an end.
+        if not self._is_reading and rest_s <= 0:
+            self._read(self._follow if self.following else self._window.refresh, "")
         elif not self._looks_later:
             # Nothing else may be written for a long time, so what is put off is made up for.
             self._looks_later = True
@@ -170,11 +128,11 @@ class KeysetList(Widget, Generic[R], can_focus=True):
             return Strip([Segment("  ", palette.head), *titles]).adjust_cell_length(width)
         if y == self.size.height - 1:
             return Strip([Segment(fit(self._footing(), width), palette.dim)])
-        index = self._top + y - 1
-        if index < len(self._rows):
+        index = self._window.top + y - 1
+        if index < len(self._window.rows):
             return self._line(index, palette, width)
         if index == 0:
-            empty = "reading…" if self._reading or self._source is None else self.empty
+            empty = "reading…" if self._said or not self._is_open else self.empty
             return Strip([Segment(fit(f"  {empty}", width), palette.dim)])
         return Strip.blank(width)
 
@@ -190,10 +148,12 @@ class KeysetList(Widget, Generic[R], can_focus=True):
     def action_jump(self, to_end: bool) -> None:
         """Go to the first or the last row."""
         self.following = False
-        if not to_end and self._at_start and self._rows:
-            self._put(0)  # at once: the next key may already mean that row
+        window = self._window
+        if not to_end and window.at_start and window.rows:
+            window.put(0)  # at once: the next key may already mean that row
+            self._show(moved=True)
         else:
-            self._read(partial(self._jump, to_end), "reading…")
+            self._read(partial(window.jump, to_end), "reading…")
 
     def action_follow(self) -> None:
         """Stay at the last row, whatever comes; or no longer."""
@@ -213,11 +173,7 @@ class KeysetList(Widget, Generic[R], can_focus=True):
 
     def seek(self, wanted: Callable[[R], bool], direction: int) -> None:
         """Go to the next row in memory that is wanted, or to the end of the window."""
-        indices = range(
-            self._cursor + direction, len(self._rows) if direction > 0 else -1, direction
-        )
-        found = next((index for index in indices if wanted(self._rows[index])), None)
-        self.action_move((indices.stop - direction if found is None else found) - self._cursor)
+        self.action_move(self._window.found(wanted, direction) - self._window.cursor)
 
     def action_choose(self) -> None:
         """Ask for the row to be opened."""
@@ -226,10 +182,11 @@ class KeysetList(Widget, Generic[R], can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor there; a second click opens the row."""
-        index = self._top + event.y - 1
-        if 0 < event.y < self.size.height - 1 and index < len(self._rows):
-            again = index == self._cursor
-            self._go(index - self._cursor)
+        window = self._window
+        index = window.top + event.y - 1
+        if 0 < event.y < self.size.height - 1 and index < len(window.rows):
+            again = index == window.cursor
+            self._go(index - window.cursor)
             if again or event.chain > 1:
                 self.action_choose()
 
@@ -245,125 +202,51 @@ class KeysetList(Widget, Generic[R], can_focus=True):
 
     def on_resize(self) -> None:
         """Keep the cursor in sight."""
-        self._show()
+        self._window.height = self._height
+        self._window.show_cursor()
+        self.refresh()
 
     @property
     def _height(self) -> int:
         return max(1, self.size.height - 2)
 
     def _go(self, rows: int) -> None:
-        aim = self._cursor + rows
-        if aim >= len(self._rows) - self._height and not self._at_end:
-            self._read(partial(self._extend, aim, backwards=False), "reading…")
-        elif aim < self._height and not self._at_start:
-            self._read(partial(self._extend, aim, backwards=True), "reading…")
+        window = self._window
+        aim = window.cursor + rows
+        backwards = window.ends_before(aim)
+        if backwards is None:
+            window.put(aim)
+            self._show(moved=True)
         else:
-            self._put(aim)
+            self._read(partial(window.extend, aim, backwards=backwards), "reading…")
 
-    def _put(self, index: int) -> None:
-        self._cursor = max(0, min(index, len(self._rows) - 1))
-        if self._at_end and self._rows and self._cursor == len(self._rows) - 1:
-            self._end, self._new = self._rows[-1], 0
-        self._show()
-        self.post_message(self.Moved(self.row))
-
-    def _show(self) -> None:
-        self._top = max(self._cursor - self._height + 1, min(self._top, self._cursor))
-        self._top = max(0, min(self._top, len(self._rows) - self._height))
+    def _show(self, *, moved: bool) -> None:
         self.refresh()
+        if moved:
+            self.post_message(self.Moved(self.row))
 
-    def _read(self, work: Work, saying: str) -> None:
+    def _read(self, reading: Reading, said: str) -> None:
         """Read in the background; what is still being read for an earlier key is given up."""
-        self._reading = saying
+        self._said, self._is_reading = said, True
         self._ticket += 1
-        if saying:
+        if said:
             self.refresh()
-        in_background(self, partial(self._told, work, self._ticket), "pages")
+        in_background(self, partial(self._told, reading, self._ticket), "pages")
 
-    async def _told(self, work: Work, ticket: int) -> None:
+    async def _told(self, reading: Reading, ticket: int) -> None:
         began = monotonic()
         try:
-            await work()
+            self._show(moved=await reading())
         finally:
             self._rest_until = monotonic() + _REST * (monotonic() - began)
             if ticket == self._ticket:
-                self._reading = ""
+                self._said, self._is_reading = "", False
                 self.refresh()
 
-    async def _jump(self, to_end: bool) -> None:
-        assert self._source is not None
-        page = await self._source.page(_PAGE, None, backwards=to_end)
-        self._rows = page.rows[::-1] if to_end else list(page.rows)
-        self._at_start, self._at_end = not (to_end and page.more), to_end or not page.more
-        self._end, self._new = (self._rows[-1] if self._at_end and self._rows else None), 0
-        self._top = 0
-        self._put(len(self._rows) - 1 if to_end else 0)
-
-    async def _extend(self, aim: int, *, backwards: bool) -> None:
-        """Read on in one direction, until the window holds what the cursor aims at."""
-        assert self._source is not None
-        page = await self._source.page(
-            _PAGE + self._height, self._rows[0 if backwards else -1], backwards=backwards
-        )
-        if backwards:
-            self._rows = page.rows[::-1] + self._rows
-            self._at_start = not page.more
-            added = len(page.rows)
-            self._cursor, self._top, aim = self._cursor + added, self._top + added, aim + added
-            if len(self._rows) > _MOST:
-                del self._rows[_MOST:]
-                self._at_end = False
-        else:
-            self._rows += page.rows
-            self._at_end = not page.more
-            if self._at_end and self._end is None:
-                self._end = self._rows[-1]
-            if (over := len(self._rows) - _MOST) > 0:
-                del self._rows[:over]
-                self._at_start = False
-                self._cursor, self._top, aim = self._cursor - over, self._top - over, aim - over
-        self._put(aim)
-
-    async def _refresh(self) -> None:
-        """The same window from its first row on, and the cursor on the row that it was on."""
-        assert self._source is not None
-        here = self.row
-        if here is None:
-            await self._jump(False)
-            return
-        first = self._rows[0]
-        before = await self._source.page(1, first, backwards=True)
-        edge = before.rows[0] if before.rows else None
-        # Rows whose place is filled by others that came between are read again when asked for.
-        page = await self._source.page(max(_PAGE, len(self._rows)), edge, backwards=False)
-        rows = list(page.rows)
-        index = next((i for i, row in enumerate(rows) if row.id == here.id), None)
-        if index is not None:
-            self._top += index - self._cursor
-            self._rows, self._cursor, self._at_end = rows, index, not page.more
-            self._at_start = edge is None
-        if self._end is not None:
-            self._new = await self._source.count_after(self._end, MANY)
-        self._show()
-
-    async def _read_all(self) -> None:
-        """All rows, with the cursor on the row that it was on, wherever that is now."""
-        assert self._source is not None
-        here = self.row
-        page = await self._source.page(_MOST, None, backwards=False)
-        self._rows, self._at_start, self._at_end = page.rows, True, not page.more
-        numbers = [row.id for row in page.rows]
-        if here is not None and here.id in numbers:
-            index = numbers.index(here.id)
-            self._top += index - self._cursor
-            self._cursor = index
-            self._show()
-        else:
-            self._put(self._cursor)
-
-    async def _follow(self) -> None:
-        await self._jump(True)
+    async def _follow(self) -> bool:
+        moved = await self._window.jump(True)
         self.following = True
+        return moved
 
     def _laid_out(self) -> list[tuple[Column[R], int]]:
         width = self.size.width
@@ -372,8 +255,8 @@ class KeysetList(Widget, Generic[R], can_focus=True):
         return [(column, column.width or max(1, left)) for column in shown]
 
     def _line(self, index: int, palette: Palette, width: int) -> Strip:
-        row = self._rows[index]
-        here, marked = index == self._cursor, row.id in self.marked
+        row = self._window.rows[index]
+        here, marked = index == self._window.cursor, row.id in self.marked
         lead = ("▶" if here else " ") + ("●" if marked else " ")
         segments = [Segment(lead, palette.warn)]
         for column, wide in self._laid_out():
@@ -383,13 +266,14 @@ class KeysetList(Widget, Generic[R], can_focus=True):
         return strip.apply_style(palette.cursor) if here and self.has_focus else strip
 
     def _footing(self) -> str:
-        if self._reading:
-            return f"  {self._reading}"
+        window = self._window
+        if self._said:
+            return f"  {self._said}"
         parts = [f"{len(self.marked)} marked"] if self.marked else []
         if self.following:
             parts.append("following ↓")
-        elif self._new:
-            parts.append(f"{self._new if self._new < MANY else f'{MANY - 1}+'} new ↓")
-        elif self._rows and not self._at_end:
+        elif window.new:
+            parts.append(f"{window.new if window.new < MANY else f'{MANY - 1}+'} new ↓")
+        elif window.rows and not window.at_end:
             parts.append("more ↓")
         return "  " + " · ".join(parts)

@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 import msgspec
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -90,14 +91,21 @@ class Plot(Widget):
 
     def _headline(self, width: int) -> Strip:
         palette = palette_of(self.app)
+        told = [
+            (palette.curves[number % len(palette.curves)], curve.label, _number(at))
+            for number, curve in enumerate(self._curves)
+            if not curve.faint and (at := _value_at(curve.points, self._step)) is not None
+        ]
+        # Values are told whole; what they are called gives way.
+        room = width - cell_len(self._title) - sum(len(value) + 3 for _, _, value in told)
+        longest = max(0, room) // max(1, len(told))
+        if sum(cell_len(label) for _, label, _ in told) <= room:
+            longest = width
         segments = [Segment(self._title, palette.head)]
-        for number, curve in enumerate(self._curves):
-            at = _value_at(curve.points, self._step)
-            if curve.faint or at is None:
-                continue
-            label = f"  {curve.label} " if curve.label else "  "
-            segments.append(Segment(label, palette.curves[number % len(palette.curves)]))
-            segments.append(Segment(_number(at), palette.text))
+        for style, label, value in told:
+            name = fit(label, min(longest, cell_len(label)))
+            segments.append(Segment(f"  {name} " if name else "  ", style))
+            segments.append(Segment(value, palette.text))
         return Strip(segments).adjust_cell_length(width).simplify()
 
     def _cells(self, frame: "_Frame") -> list[list[tuple[int, Style | None]]]:
