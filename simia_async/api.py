@@ -115,13 +115,20 @@ async def rollout(
             yield group
 
 
-async def judge(run: str | Path, *, report: Report = _ignore, **settings: Any) -> JudgeResult:
-    """Judge the stored conversations of `run` once more: a scoring beside the others.
+async def judge(
+    run: str | Path,
+    *,
+    trajectories: Sequence[int] = (),
+    report: Report = _ignore,
+    **settings: Any,
+) -> JudgeResult:
+    """Judge the stored conversations of `run` once more, or only those `trajectories`: a scoring
+    beside the others.
 
     `settings` are those of `JudgeConfig`, such as `rubric`, a TOML file.
     """
     config = configure(JudgeConfig, keywords_layer(JudgeConfig, settings))
-    return await run_judge(config, Path(run), report=report)
+    return await run_judge(config, Path(run), only=trajectories, report=report)
 
 
 async def _streamed(

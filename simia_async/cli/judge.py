@@ -18,6 +18,10 @@ from simia_async.runs.judge import JudgeProgress, JudgeResult, run_judge
 @options.takes_settings(JudgeConfig)
 def judge(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="Database of a run.")],
+    trajectory: Annotated[
+        list[int] | None,
+        typer.Option(help="Number of a conversation to judge; repeatable. Default: all."),
+    ] = None,
     as_json: AsJson = False,
     *,
     config: JudgeConfig,
@@ -33,7 +37,9 @@ def judge(
             def show_progress(progress: JudgeProgress) -> None:
                 bar.update(progress.done, progress.wanted, _note(progress))
 
-            return await run_judge(config, path, report=report, on_progress=show_progress)
+            return await run_judge(
+                config, path, only=trajectory or (), report=report, on_progress=show_progress
+            )
 
     result = run(main)
     if as_json:

@@ -7,14 +7,24 @@ from shutil import rmtree
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
-from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, STOP, Reader
+from simia_store import (
+    CANCEL,
+    CHECKPOINT,
+    CONCURRENCY,
+    PAUSE,
+    REJUDGE,
+    RESUME,
+    STOP,
+    STOP_AFTER_STEP,
+    Reader,
+)
 from simia_store.checks import check as check_run
 from simia_store.maintenance import compact as compact_run
 from simia_store.maintenance import delete as delete_run
 from simia_store.maintenance import refuse_owned
 from simia_store.maintenance import upgrade as upgrade_run
 
-from simia_async.cli.asking_owners import ask_owner
+from simia_async.cli.asking_owners import Reply, ask_owner
 from simia_async.cli.output import AsJson, fail, print_json, show
 from simia_async.cli.run_lines import print_lines, run_lines, size_text
 from simia_async.cli.run_show import print_view, view
@@ -29,6 +39,10 @@ Runs = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Databases of
 EXIT_PROBLEMS = 1
 Timeout = Annotated[
     float, typer.Option("--timeout", min=0, help="Seconds to wait for the owner's answer.")
+]
+
+AfterStep = Annotated[
+    bool, typer.Option("--after-step", help="Once the training step under way is taken.")
 ]
 
 EXIT_NOT_OBEYED = 1
@@ -124,13 +138,45 @@ def delete(
 
 
 @app.command()
-def stop(path: Run, timeout_s: Timeout = 30.0) -> None:
+def stop(path: Run, after_step: AfterStep = False, timeout_s: Timeout = 30.0) -> None:
     """Ask the process that owns a run to end it, and wait until it has.
 
-    What was committed stays; a generate or rollout run goes on when it is started again.
+    What was committed stays; the run goes on when it is started again. With --after-step a training
+    takes the step under way first, and this command does not wait for it.
     """
-    answer = _or_fail(ask_owner, path, timeout_s, STOP)
-    _tell("stopped", path, answer, timeout_s)
+    if after_step:
+        reply = _or_fail(ask_owner, path, timeout_s, STOP_AFTER_STEP, until_taken_up=True)
+        _tell("stopping", path, reply, timeout_s)
+    else:
+        _tell("stopped", path, _or_fail(ask_owner, path, timeout_s, STOP), timeout_s)
+
+
+@app.command()
+def checkpoint(path: Run, timeout_s: Timeout = 30.0) -> None:
+    """Ask the owner of a training for a checkpoint after the step under way, and wait for it.
+
+    `train sft` writes one; of `train rl` every step is one, and the last one is told.
+    """
+    _tell("checkpoint", path, _or_fail(ask_owner, path, timeout_s, CHECKPOINT), timeout_s)
+
+
+@app.command()
+def rejudge(
+    path: Run,
+    trajectories: Annotated[
+        list[int], typer.Argument(metavar="TRAJECTORY...", help="Numbers of conversations.")
+    ],
+    timeout_s: Timeout = 30.0,
+) -> None:
+    """Ask the owner of a run to judge conversations again while it goes on: another scoring.
+
+    It does so beside the run and within its budget, and no reward that is trained on changes.
+    `simia runs show` tells how far it is. A run that has ended is judged by `simia judge`.
+    """
+    reply = _or_fail(
+        ask_owner, path, timeout_s, REJUDGE, until_taken_up=True, trajectories=trajectories
+    )
+    _tell("judging", path, reply, timeout_s)
 
 
 @app.command()
@@ -173,11 +219,16 @@ def cancel(
     _tell("cancelled", path, answer, timeout_s)
 
 
-def _tell(label: str, path: Path, answer: str | None, timeout_s: float) -> None:
-    if answer is None:
-        show("waiting", f"{path}: no answer within {timeout_s:g} s; its owner may still obey")
+def _tell(label: str, path: Path, reply: Reply, timeout_s: float) -> None:
+    if not reply.is_in_time:
+        late = (
+            f"{reply.text}, which took longer than {timeout_s:g} s; it is still being done"
+            if reply.text
+            else f"no answer within {timeout_s:g} s; its owner may still obey"
+        )
+        show("waiting", f"{path}: {late}")
         raise typer.Exit(EXIT_NOT_OBEYED)
-    show(label, f"{path}: {answer}")
+    show(label, f"{path}: {reply.text}")
 
 
 def _goes_with(path: Path, adapters: bool) -> list[Path]:

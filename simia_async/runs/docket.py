@@ -1,6 +1,6 @@
 """What a run holds for a judge: read and checked before anything is written."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -25,8 +25,10 @@ class Docket(msgspec.Struct, frozen=True):
     rubric: Rubric
 
 
-def read_docket(config: JudgeConfig, path: Path) -> Docket:
-    """What is to be judged. Raises `UsageError` if it cannot be, before anything is written."""
+def read_docket(config: JudgeConfig, path: Path, only: Collection[int] = ()) -> Docket:
+    """What is to be judged: all, or `only` the conversations of these numbers. Raises `UsageError`
+    if it cannot be, before anything is written.
+    """
     rubric = choose_rubric(config.rubric, config.votes)
     with Reader(path) as reader:
         run = reader.run()
@@ -41,6 +43,13 @@ def read_docket(config: JudgeConfig, path: Path) -> Docket:
             f"{path}: holds no conversation of a policy that came to an end; expected a run of "
             "simia rollout, train rl or eval"
         )
+    ended = {case.id for case in cases}
+    if wrong := [number for number in only if number not in ended]:
+        raise UsageError(
+            f"{path}: --trajectory: found {wrong[0]}, which is no conversation of a policy that "
+            "came to an end"
+        )
+    cases = [case for case in cases if not only or case.id in only]
     lacking = next((case for case in cases if case.task_id not in tasks), None)
     if lacking is not None:
         raise StoreError(f"{path}: damaged: task {lacking.task_id!r} of {lacking.id} is missing")

@@ -1,6 +1,6 @@
 """Judging the stored conversations of a run again: another scoring, and nothing overwritten."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -74,15 +74,17 @@ async def run_judge(
     config: JudgeConfig,
     path: Path,
     *,
+    only: Collection[int] = (),
     report: Report,
     on_progress: Callable[[JudgeProgress], None] = lambda _: None,
 ) -> JudgeResult:
-    """Judge every conversation of the run at `path` that ended well, as one more scoring.
+    """Judge every conversation of the run at `path` that ended well, or `only` those of these
+    numbers, as one more scoring.
 
     An unfinished scoring by the same rubric and model goes on. Raises `UsageError`, `StoreError`,
     `EndpointError` or `ChildFailed`; what was committed stays.
     """
-    docket = await anyio.to_thread.run_sync(read_docket, config, path)
+    docket = await anyio.to_thread.run_sync(read_docket, config, path, frozenset(only))
     with single_error():
         async with (
             _connect(config, docket.rubric, report) as client,
@@ -241,7 +243,8 @@ class _Judging:
     def _result(self, *, budget_spent: bool) -> JudgeResult:
         number = self._scoring.id
         with Reader(self._store.path) as reader:
-            now = rewards_of(reader, number)
+            wanted = {case.id for case in self._docket.cases}
+            now = {n: reward for n, reward in rewards_of(reader, number).items() if n in wanted}
             change = last_change(reader, number)
         return JudgeResult(
             run=self._store.path,

@@ -77,9 +77,10 @@ async def record_run(
                 async with obey(store, commands):
                     yield store
             except BaseException as error:
-                stopped = isinstance(error, RunStopped | anyio.get_cancelled_exc_class())
+                cause = _cause(error)
+                stopped = isinstance(cause, RunStopped | anyio.get_cancelled_exc_class())
                 status = RunStatus.STOPPED if stopped else RunStatus.FAILED
-                await _end(store, run, status, _why(error))
+                await _end(store, run, status, _why(cause))
                 raise
             await _end(store, run, RunStatus.DONE, None)
 
@@ -92,7 +93,7 @@ async def _end(store: Store, run: RunRecord, status: RunStatus, reason: str | No
 
 
 _MAY_CHANGE = (
-    *("n", "tasks", "concurrency", "keep", "budget", "store"),
+    *("n", "tasks", "concurrency", "workers", "ray", "launch", "keep", "budget", "store"),
     *("steps", "eval_every", "eval_tasks", "stop_on_collapse", "baseline", "replays"),
     *("calls", "conversations"),
 )
@@ -100,8 +101,9 @@ _MAY_CHANGE = (
 
 def _shapes_data(settings: dict[str, Any], config: msgspec.Struct) -> dict[str, Any]:
     """The settings without those that may change when a run goes on: how many are wanted and at
-    once; where, how hard, with which key and at what price models are asked; what may be spent; how
-    the record is written. What an earlier version did not know stands at its default.
+    once, and in which processes; where, how hard, with which key and at what price models are
+    asked; what may be spent; how the record is written. What an earlier version did not know stands
+    at its default.
     """
     defaults = msgspec.json.decode(msgspec.json.encode(type(config)()))
     known = {**defaults, **settings}
@@ -113,9 +115,13 @@ def _shapes_data(settings: dict[str, Any], config: msgspec.Struct) -> dict[str, 
     return {**known, **models, **dict.fromkeys(_MAY_CHANGE)}
 
 
-def _why(error: BaseException) -> str:
+def _cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _why(error: BaseException) -> str:
     if isinstance(error, anyio.get_cancelled_exc_class()):
         return "stopped from outside"
     return str(error) or type(error).__name__

@@ -21,7 +21,8 @@ from simia_async.runs.rollout_recall import Recalled, recall
 from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.sft import TRAINER, check_unpublished
 from simia_async.runs.stage import open_stage
-from simia_async.supervision.process import ChildProcess
+from simia_async.supervision.launched import start_child
+from simia_async.supervision.launchers import read_launcher
 from simia_async.supervision.service import Report
 
 _SHUFFLED = 84
@@ -98,6 +99,7 @@ async def run_rl(
         )
     if config.deterministic:
         config = msgspec.structs.replace(config, concurrency=1, max_staleness=0)
+    launcher = read_launcher(config.launch)
     gate = await anyio.to_thread.run_sync(stored_gate, path)
     plot = await anyio.to_thread.run_sync(_read_plot, config, gate)
     held_out: list[Task] = []
@@ -127,16 +129,17 @@ async def run_rl(
             may_continue=True,
             more_roles=audit_role(config, hidden),
         ) as stage,
-        ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
+        start_child("trainer", TRAINER, ["--out", str(adapters)], launcher) as trainer,
     ):
         if gate is not None:
             stage.spending.charge_earlier(await anyio.to_thread.run_sync(spent_on_luck, path))
             if not earlier.has_begun:
                 await stage.store.append(*gate.metrics())
+        # First, so that its scoring gets its number before anybody can ask for another.
+        audit = await open_audit(config, plot, hidden, stage, report) if hidden else None
         await stage.take_up(plot, earlier.recalled, config.group_size, report)
         if begun_with and not earlier.adapters:
             await stage.store.append(AdapterRecord(1, str(begun_with), None, 0))
-        audit = await open_audit(config, plot, hidden, stage, report) if hidden else None
         loop = RlLoop(config, plot, held_out, stage, trainer, audit, report, on_progress, on_step)
         try:
             await loop.run(earlier.recalled, earlier.adapters, max(held, default=0))

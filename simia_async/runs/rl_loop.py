@@ -27,6 +27,7 @@ from simia_async.runs.plot import Plot
 from simia_async.runs.rl_alarms import Alarms
 from simia_async.runs.rl_evaluation import SOLVED, HeldOut, evaluate_version
 from simia_async.runs.rl_measures import measure_step
+from simia_async.runs.rl_stepping import Stepping
 from simia_async.runs.rollout_recall import Recalled
 from simia_async.runs.stage import Stage
 from simia_async.supervision.frames import Metrics, Published, TrainGrpo
@@ -118,6 +119,7 @@ class RlLoop:
         """Whether no further group begins."""
         self._changed = anyio.Event()
         self._alarms = Alarms(stage.store, report)
+        self._stepping = Stepping(stage)
         self._resume_from: str | None = None
         self._solved: dict[int, float] = {}
         """Share of the held-out tasks that were solved after a step."""
@@ -138,6 +140,7 @@ class RlLoop:
         if self.taken:
             self._resume_from = self.published[-1].path
         self._plan(recalled)
+        self._stepping.begin(self.taken + 1, self._config.steps, self.published)
         await self._catch_up()
         await self._alarms.recall()
         async with anyio.create_task_group() as both:
@@ -177,7 +180,10 @@ class RlLoop:
         """Whether the next group would be fresh enough when it is learnt from."""
         if not self._upcoming:
             return True
-        return self._upcoming[0].step - 1 - self.taken <= self._config.max_staleness
+        step = self._upcoming[0].step
+        if self._stepping.is_last and step > self._stepping.step:
+            return False
+        return step - 1 - self.taken <= self._config.max_staleness
 
     async def _play_group(self, plan: GroupPlan, placed: Callable[[], None]) -> None:
         version = plan.record.policy_version if plan.record else self._newest
@@ -221,12 +227,14 @@ class RlLoop:
 
     async def _train_all(self) -> None:
         for step in range(self.taken + 1, self._config.steps + 1):
+            self._stepping.begin(step, self._config.steps, self.published)
             waited = time.monotonic()
             if not await self._is_played(step):
                 return
             await self._take(step, time.monotonic() - waited)
             if self.collapsed:
                 return
+            self._stepping.end()
 
     async def _is_played(self, step: int) -> bool:
         """Wait for the groups of a step; False if the budget let none of them begin."""

@@ -12,8 +12,19 @@ from simia_async.config import SftConfig
 from simia_async.errors import ChildFailed, ConfigError, UsageError
 from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
+from simia_async.runs.obedience import Obey
 from simia_async.runs.record import record_run
-from simia_async.supervision.frames import FromChild, Metrics, Published, SftDone, TrainSft
+from simia_async.runs.sft_steering import SftSteering
+from simia_async.supervision.frames import (
+    Checkpointed,
+    FromChild,
+    Metrics,
+    Published,
+    SftDone,
+    TrainSft,
+)
+from simia_async.supervision.launched import start_child
+from simia_async.supervision.launchers import read_launcher
 from simia_async.supervision.process import ChildProcess
 
 TRAINER = "simia_async.training.worker"
@@ -60,6 +71,7 @@ async def run_sft(
     # First, so that wrong settings, a wrong model or directory leave no run behind.
     if config.patience is not None and config.eval_share == 0:
         raise ConfigError("--patience: also needs --eval-share: what to evaluate")
+    launcher = read_launcher(config.launch)
     await anyio.to_thread.run_sync(Renderer, model_directory(config.model))
     for run in data:
         with Reader(run):
@@ -69,13 +81,15 @@ async def run_sft(
         check_unpublished(adapters)
     own = msgspec.structs.asdict(config)
     settings = _SftRun(**own, data=tuple(map(str, data)), adapters=str(adapters))
+    commands: dict[str, Obey] = {}
     try:
         async with (
-            record_run(path, "sft", settings, may_continue=True) as store,
-            ChildProcess.start("trainer", TRAINER, ["--out", str(adapters)]) as trainer,
+            record_run(path, "sft", settings, may_continue=True, commands=commands) as store,
+            start_child("trainer", TRAINER, ["--out", str(adapters)], launcher) as trainer,
         ):
             await trainer.send(TrainSft([str(run) for run in data], msgspec.to_builtins(config)))
-            done = await _follow(trainer, store, on_metrics)
+            steering = SftSteering(trainer, commands)
+            done = await _follow(trainer, store, steering, on_metrics)
     except ChildFailed as error:
         raise ChildFailed(f"{error}; go on with: simia train sft --resume {path}") from error
     except UsageError:
@@ -86,7 +100,9 @@ async def run_sft(
     return await anyio.to_thread.run_sync(_result, path, done)
 
 
-async def _follow(trainer: ChildProcess, store: Store, on_metrics: OnMetrics) -> SftDone:
+async def _follow(
+    trainer: ChildProcess, store: Store, steering: SftSteering, on_metrics: OnMetrics
+) -> SftDone:
     """Write down and tell on what the trainer reports, until all is published."""
     told = await anyio.to_thread.run_sync(_last_step, store.path)
     while True:
@@ -97,7 +113,10 @@ async def _follow(trainer: ChildProcess, store: Store, on_metrics: OnMetrics) ->
         match frame:
             case Metrics():
                 on_metrics(frame)
+            case Checkpointed():
+                steering.taken(frame)
             case SftDone():
+                steering.over()
                 return frame
 
 

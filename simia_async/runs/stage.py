@@ -10,8 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import anyio.to_thread
-import msgspec
-from simia_store import CANCEL, CONCURRENCY, PAUSE, RESUME, Store
+from simia_store import CANCEL, CONCURRENCY, PAUSE, REJUDGE, RESUME, Store
 
 from simia_async.clients import ChatClient, SpendingStatistics
 from simia_async.config import PlayConfig, RoleEndpoint, RunKind
@@ -20,17 +19,18 @@ from simia_async.errors import EndpointError, EndpointRefused, UsageError
 from simia_async.judging import Judge, Rubric
 from simia_async.rollouts.conversation import Outcome, Setting
 from simia_async.rollouts.scheduler import Scheduler
-from simia_async.runs.obedience import Commands
+from simia_async.runs.actors import keeps_state, simulator_of
+from simia_async.runs.obedience import Obey
 from simia_async.runs.outage import OutageWatch
 from simia_async.runs.plot import Plot
 from simia_async.runs.policies import PolicyHost, connect_policy
-from simia_async.runs.pulse import pulse
+from simia_async.runs.pulse import Sources, pulse
 from simia_async.runs.record import record_run
+from simia_async.runs.rejudging import Rejudging
 from simia_async.runs.rollout_recall import Recalled, lost_calls
 from simia_async.runs.simulators import connect_roles, connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending
 from simia_async.runs.world import record_scoring, record_world
-from simia_async.simulation import Simulator
 from simia_async.supervision.service import Report
 
 ConnectPolicy = Callable[
@@ -54,25 +54,31 @@ class Stage:
         host: PolicyHost,
         store: Store,
         units: int,
+        commands: dict[str, Obey],
     ) -> None:
-        """`units` of work are to be done in all."""
+        """`units` of work are to be done in all. What others may ask for is put into `commands`."""
         self.store = store
+        self.commands = commands
         self.host = host
         self.clients = clients
         self.spending = clients["simulator"].spending
         self.scheduler = Scheduler(config.concurrency, self.spending)
         self._units = units
         self._environment = environment
-        self._grounded = config.world != "transcript"
-        self._simulator = Simulator(
-            clients["simulator"],
-            environment,
-            user=clients["user"],
-            tool=clients["tool"],
-            joint=config.mode == "joint",
-        )
+        self._grounded = keeps_state(config)
+        self._simulator = simulator_of(config, clients, environment)
         self._judge = Judge(clients["judge"], environment, rubric)
         self._outages = {name: OutageWatch() for name in _ASKED}
+        self.told = self._sources()
+        """Who is asked for statistics now and then."""
+        self.hold_also: Callable[[bool], None] = lambda _: None
+        """Told when a pause begins or ends."""
+        commands |= {
+            PAUSE: self._pause,
+            RESUME: self._resume,
+            CONCURRENCY: self._set_concurrency,
+            CANCEL: self._cancel,
+        }
 
     def setting(self, version: int, temperature: float | None = None) -> Setting:
         """What conversations with one version of the policy have in common."""
@@ -100,6 +106,13 @@ class Stage:
         self.spending.charge_earlier(earlier)
         if lost:
             report(cut_off_sentence(len(lost), earlier))
+        self.commands[REJUDGE] = Rejudging(
+            self.store,
+            self._judge,
+            self.clients["judge"],
+            self._environment,
+            grounded=self._grounded,
+        ).obey
 
     def _remember_answers(self, roles: set[str]) -> None:
         """What has answered in an earlier session is there, though it may mind one conversation."""
@@ -126,8 +139,7 @@ class Stage:
         """What was spent, projected to the end of the run."""
         return self.spending.statistics(self._units - self.spending.done)
 
-    def sources(self) -> dict[str, Callable[[], msgspec.Struct]]:
-        """What is asked for its statistics now and then."""
+    def _sources(self) -> Sources:
         simulator = self.clients["simulator"].governor
         governors = {
             role: client.governor.statistics
@@ -141,21 +153,14 @@ class Stage:
             "writer": self.store.statistics,
         }
 
-    def commands(self) -> Commands:
-        """What others may ask the run for."""
-        return {
-            PAUSE: self._pause,
-            RESUME: self._resume,
-            CONCURRENCY: self._set_concurrency,
-            CANCEL: self._cancel,
-        }
-
     def _pause(self, _: dict[str, Any]) -> str:
         self.scheduler.pause()
+        self.hold_also(True)
         return "paused; calls in flight end and are stored"
 
     def _resume(self, _: dict[str, Any]) -> str:
         self.scheduler.resume()
+        self.hold_also(False)
         return "goes on"
 
     def _set_concurrency(self, arguments: dict[str, Any]) -> str:
@@ -199,7 +204,7 @@ async def open_stage(
     run has. Raises `UsageError`, `StoreError`,
     `EndpointError` or `ChildFailed`.
     """
-    commands: dict[str, Callable[[dict[str, Any]], str]] = {}
+    commands: dict[str, Obey] = {}
     own: dict[str, RoleEndpoint] = {
         "user": config.user_endpoint,
         "tool": config.tool_endpoint,
@@ -214,9 +219,8 @@ async def open_stage(
         record_run(path, kind, config, may_continue=may_continue, commands=commands) as store,
     ):
         clients = {**roles, "simulator": simulator, "policy": host.client}
-        stage = Stage(config, environment, rubric, clients, host, store, units)
-        commands.update(stage.commands())
-        async with pulse(store, stage.sources()):
+        stage = Stage(config, environment, rubric, clients, host, store, units, commands)
+        async with pulse(store, stage.told):
             asked = ("joint", "judge") if config.mode == "joint" else ("user", "tool", "judge")
             await record_world(store, environment, *asked)
             await record_scoring(store, rubric, clients["judge"])

@@ -66,9 +66,8 @@ def test_the_demo_is_watched_and_steered(terminal: Terminal) -> None:
     terminal.shown_with("● rl run · running")
     terminal.press("2")
     terminal.shown_with("conversations · all")
-    terminal.press("/")
-    terminal.shown_with("env:retail")  # the example in the empty field
-    terminal.press("-l", "reward>0.5 user")
+    # At once, as a fast typist or a paste: not a letter of it may be taken for a command.
+    terminal.press("-l", "/reward>0.5 user")
     terminal.shown_with(r"^reward>0\.5 user|\nreward>0\.5 user")
     terminal.press("Enter")
     terminal.shown_with("filter: reward>0.5 user")
