@@ -9,6 +9,7 @@ from simia_async.config.common import (
     Device,
     Dtype,
     GradientCheckpointing,
+    Launch,
     LoraRank,
     Model,
     Packing,
@@ -73,6 +74,7 @@ class SftConfig(Settings, frozen=True, kw_only=True):
     device: Device = "auto"
     dtype: Dtype = "auto"
     gradient_checkpointing: GradientCheckpointing = False
+    launch: Launch | None = None
     seed: Seed = 0
     store: StoreConfig = StoreConfig()
 
@@ -235,6 +237,7 @@ class GrpoConfig(PlayConfig, frozen=True, kw_only=True):
     device: Device = "auto"
     dtype: Dtype = "auto"
     gradient_checkpointing: GradientCheckpointing = False
+    launch: Launch | None = None
     audit_endpoint: AuditEndpoint = AuditEndpoint()
 
     def __post_init__(self) -> None:

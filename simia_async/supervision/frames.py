@@ -11,6 +11,12 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     port: int
 
 
+class Joined(msgspec.Struct, frozen=True, tag=True):
+    """The processes of a child that was launched have met."""
+
+    processes: int
+
+
 class Metrics(msgspec.Struct, frozen=True, tag=True):
     """Measured values of one training step."""
 
@@ -25,6 +31,13 @@ class Published(msgspec.Struct, frozen=True, tag=True):
     path: str
     parent: str | None
     step: int
+
+
+class Checkpointed(msgspec.Struct, frozen=True, tag=True):
+    """A checkpoint that the owner asked for stands complete."""
+
+    step: int
+    path: str
 
 
 class SftDone(msgspec.Struct, frozen=True, tag=True):
@@ -64,9 +77,17 @@ class TrainGrpo(msgspec.Struct, frozen=True, tag=True):
     resume_from: str | None = None
 
 
-FromChild = Ready | Metrics | Published | SftDone | Failed
-ToChild = TrainSft | TrainGrpo
+class TakeCheckpoint(msgspec.Struct, frozen=True, tag=True):
+    """Write a checkpoint when the optimizer step under way is taken; one after the last is not
+    needed, since all is published then.
+    """
 
+
+FromChild = Ready | Joined | Metrics | Published | Checkpointed | SftDone | Failed
+ToChild = TrainSft | TrainGrpo | TakeCheckpoint
+
+BEGINNING = b"\0simia frames\n"
+"""What a child that was launched says before its frames."""
 _HEADER = 4
 
 _encoder = msgspec.msgpack.Encoder()
@@ -79,15 +100,24 @@ def pack(frame: FromChild | ToChild) -> bytes:
 
 
 class Unpacker:
-    """Turns a byte stream back into the bodies of whole frames."""
+    """Turns a byte stream back into the bodies of whole frames; what comes before `beginning` is
+    none.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, beginning: bytes = b"") -> None:
+        self._beginning = beginning
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
         """Bodies completed by `data`; an incomplete one waits for more."""
         self._buffer += data
-        bodies = []
+        bodies: list[bytes] = []
+        if self._beginning:
+            before, found, rest = self._buffer.partition(self._beginning)
+            if not found:
+                self._buffer = before[-len(self._beginning) :]
+                return bodies
+            self._buffer, self._beginning = rest, b""
         while len(self._buffer) >= _HEADER:
             end = _HEADER + int.from_bytes(self._buffer[:_HEADER], "big")
             if len(self._buffer) < end:

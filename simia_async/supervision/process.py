@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from simia_async.errors import ChildFailed, UsageError, single_error
+from simia_async.errors import ChildFailed, SimiaError, UsageError, single_error
 from simia_async.supervision.frames import Failed, FromChild, ToChild, Unpacker, pack
 
 _decoder = msgspec.msgpack.Decoder(FromChild)
@@ -41,8 +41,14 @@ class ChildProcess:
     @asynccontextmanager
     async def start(cls, name: str, module: str, arguments: Sequence[str]) -> AsyncIterator[Self]:
         """Run `python -m module`; on exit the child is told to go, then made to."""
+        async with cls._run(name, [sys.executable, "-m", module, *arguments]) as child:
+            yield child
+
+    @classmethod
+    @asynccontextmanager
+    async def _run(cls, name: str, command: Sequence[str]) -> AsyncIterator[Self]:
         process = await anyio.open_process(
-            [sys.executable, "-m", module, *arguments],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -51,7 +57,7 @@ class ChildProcess:
         try:
             with single_error():
                 async with anyio.create_task_group() as group:
-                    group.start_soon(child._listen_to_stderr)
+                    group.start_soon(child._look_after)
                     try:
                         yield child
                     finally:
@@ -63,29 +69,45 @@ class ChildProcess:
 
     async def send(self, command: ToChild) -> None:
         """Give the child a command. Raises `ChildFailed` if it is gone."""
-        assert self._process.stdin is not None
-        try:
-            await self._process.stdin.send(pack(command))
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
-            raise await self.obituary() from error
+        if not await self.write(pack(command)):
+            raise await self.obituary()
 
     async def receive(self) -> FromChild:
         """The child's next frame. Raises `ChildFailed` when it ends, `UsageError` when it says
         that its input is bad.
         """
-        assert self._process.stdout is not None
         while not self._frames:
-            try:
-                data = await self._process.stdout.receive()
-            except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                raise await self.obituary() from None
-            self._frames.extend(map(_decoder.decode, self._unpacker.feed(data)))
+            bodies = await self.read()
+            if not bodies:
+                raise await self.obituary()
+            self._frames.extend(map(_decoder.decode, bodies))
         frame = self._frames.popleft()
         if isinstance(frame, Failed):
             raise (UsageError if frame.usage else ChildFailed)(frame.message)
         return frame
 
-    async def obituary(self) -> ChildFailed:
+    async def write(self, data: bytes) -> bool:
+        """Write into the pipe, and wait while that is full; whether the child is there to read."""
+        assert self._process.stdin is not None
+        try:
+            await self._process.stdin.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            return False
+        return True
+
+    async def read(self) -> list[bytes]:
+        """The bodies of the frames that came next; none if the child has ended."""
+        assert self._process.stdout is not None
+        bodies: list[bytes] = []
+        while not bodies:
+            try:
+                data = await self._process.stdout.receive()
+            except (anyio.EndOfStream, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                break
+            bodies = self._unpacker.feed(data)
+        return bodies
+
+    async def obituary(self) -> SimiaError:
         """Which child ended, how, and its last words; waits for the end."""
         code = await self._process.wait()
         await anyio.sleep(0.05)  # lets what it wrote last arrive
@@ -95,6 +117,10 @@ class ChildProcess:
             last = self._last_words[-1] if self._last_words else "it said nothing"
             how = f"exited with {code}: {last}"
         return ChildFailed(f"the {self.name} process (pid {self.pid}) {how}")
+
+    async def _look_after(self) -> None:
+        """What is done beside, while the child lives."""
+        await self._listen_to_stderr()
 
     async def _listen_to_stderr(self) -> None:
         assert self._process.stderr is not None

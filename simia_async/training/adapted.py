@@ -5,12 +5,17 @@ from typing import Any
 import torch
 
 from simia_async.training.losses import clip_gradients
+from simia_async.training.processes import ALONE, Processes
 
 Tensors = dict[str, torch.Tensor]
 
 
 class AdaptedModel:
-    """A model with AdamW (arXiv 1711.05101) on the parameters of its adapter alone."""
+    """A model with AdamW (arXiv 1711.05101) on the parameters of its adapter alone.
+
+    Where several `processes` train it, each has all of the adapter and of the optimizer, and takes
+    the same steps.
+    """
 
     def __init__(
         self,
@@ -19,8 +24,10 @@ class AdaptedModel:
         learning_rate: float,
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.999),
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model
+        self.processes = processes
         self._trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._parameters = list(self._trained.values())
         self._optimizer = torch.optim.AdamW(
@@ -39,16 +46,28 @@ class AdaptedModel:
             group["lr"] = rate
 
     def clip_gradients(self, limit: float) -> float:
-        """Scale the gradients to a norm of at most `limit`; return the norm they had.
+        """Add up the gradients of all processes and scale them to a norm of at most `limit`; return
+        the norm they had.
 
         Raises `UsageError` if it is not finite.
         """
+        self._add_up_gradients()
         return clip_gradients(self._parameters, limit)
 
     def take_step(self) -> None:
         """One optimizer step on the gradients, which are none afterwards."""
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
+
+    def _add_up_gradients(self) -> None:
+        if self.processes.count == 1:
+            return
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
+        # In one piece, since each sum waits for all processes.
+        summed = self.processes.sums(torch.cat([each.flatten() for each in gradients]))
+        pieces = torch.split(summed, [each.numel() for each in gradients])
+        for gradient, piece in zip(gradients, pieces, strict=True):
+            gradient.copy_(piece.view_as(gradient))
 
     def weights(self) -> Tensors:
         """A copy of the adapter's parameters by name, in main memory."""

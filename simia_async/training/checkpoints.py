@@ -79,8 +79,10 @@ def check_origin(out: Path, origin: Origin) -> None:
             )
 
 
-def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
-    """Write it, then remove those before. Raises `UsageError` if it cannot be written."""
+def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
+    """Write it, then remove those before; where it is. Raises `UsageError` if it cannot be
+    written.
+    """
     final = out / f"checkpoint-{checkpoint.progress.step:08}"
     with directory_at_once(final) as directory:
         for name in ("weights", "best", "optimizer", "random"):
@@ -89,6 +91,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> None:
     for earlier in _all(out):
         if earlier != final:
             shutil.rmtree(earlier, ignore_errors=True)
+    return final
 
 
 def load_checkpoint(out: Path) -> Checkpoint | None:
@@ -113,20 +116,23 @@ def remove_checkpoints(out: Path) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def random_states() -> Tensors:
-    """States of torch's generators, by device."""
+def random_states(device: torch.device) -> Tensors:
+    """States of torch's generators that a training on `device` may draw from, by device."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"cuda:{n}": s for n, s in enumerate(torch.cuda.get_rng_state_all())}
+    if device.type == "cuda":
+        states[_numbered(device)] = torch.cuda.get_rng_state(device)
     return states
 
 
-def set_random_states(states: Tensors) -> None:
-    """Go on from `random_states`."""
+def set_random_states(states: Tensors, device: torch.device) -> None:
+    """Go on from `random_states`, where they are those of this device."""
     torch.set_rng_state(states["cpu"])
-    for number in range(torch.cuda.device_count()):
-        if (state := states.get(f"cuda:{number}")) is not None:
-            torch.cuda.set_rng_state(state, number)
+    if device.type == "cuda" and (state := states.get(_numbered(device))) is not None:
+        torch.cuda.set_rng_state(state, device)
+
+
+def _numbered(device: torch.device) -> str:
+    return f"cuda:{torch.cuda.current_device() if device.index is None else device.index}"
 
 
 def _all(out: Path) -> list[Path]:

@@ -34,6 +34,7 @@ from simia_async.training.placement import (
     choose_placement,
     repeat_exactly,
 )
+from simia_async.training.processes import ALONE, Processes
 from simia_async.training.schedules import rate_share
 from simia_async.training.sft_results import manifest_of
 from simia_async.training.step_batches import Minibatch, StepBatch, lay_out
@@ -48,31 +49,40 @@ class GrpoTrainer:
     """A policy with its optimizer, kept over the steps of a run.
 
     `resume_from` is the directory of a version that a trainer of the same settings published: what
-    follows comes out bit for bit as it would have there. Raises `UsageError` for a bad model or
+    follows comes out bit for bit as it would have there. Several `processes` have one each, which
+    are asked for the same; the first of them writes. Raises `UsageError` for a bad model or
     adapter.
     """
 
-    def __init__(self, config: GrpoConfig, out: Path, resume_from: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: GrpoConfig,
+        out: Path,
+        resume_from: Path | None = None,
+        processes: Processes = ALONE,
+    ) -> None:
         torch.manual_seed(config.seed)
         model_dir = model_directory(config.model)
         adapter = check_adapter(Path(config.adapter)) if config.adapter else None
         self._config = config
         self._out = out
+        self._processes = processes
         self._recipe = recipe_of(config)
         temperature = config.policy.temperature
         self._temperature = 1.0 if temperature is None else temperature
-        self._place = choose_placement(config.device, config.dtype)
+        self._place = choose_placement(config.device, config.dtype, processes)
         repeat_exactly(self._place)
-        model = load_trainable(config, model_dir, self._place, adapter)
+        model = load_trainable(config, model_dir, self._place, adapter, processes=processes)
         self._policy = AdaptedModel(
             model,
             learning_rate=config.learning_rate,
             weight_decay=config.weight_decay,
             betas=_BETAS,
+            processes=processes,
         )
         # A fresh adapter changes nothing, so that with one the reference is the base.
         self._reference = self._policy.weights() if config.kl_coefficient else {}
-        self._base_sha256 = base_fingerprint(model_dir)
+        self._base_sha256 = base_fingerprint(model_dir) if processes.is_first else ""
         self._parent = config.adapter
         self._manifest: dict[str, Any] = {}
         if resume_from is not None:
@@ -86,21 +96,27 @@ class GrpoTrainer:
         not finite; what the step was to learn from is then written down.
         """
         started = time.monotonic()
-        self._forget_earlier()
+        if self._processes.is_first:
+            self._forget_earlier()
         config = self._config
         rate = config.learning_rate * rate_share(
             config.schedule, step, config.steps, config.warm_up
         )
         self._policy.set_rate(rate)
         read = read_groups(data, step, self._rules(version))
-        measures = StepMeasures()
-        minibatches = lay_out(read.rollouts, self._config, step, self._policy.device)
+        measures = StepMeasures(self._processes)
+        minibatches = lay_out(
+            read.rollouts, self._config, step, self._policy.device, self._processes
+        )
         for minibatch in self._with_fixed_logprobs(minibatches):
-            with keep_offending(self._out, step, [batch.rollouts for batch in minibatch]):
+            told = [batch.rollouts for batch in minibatch]
+            if self._processes.count > 1:
+                told = [read.rollouts]  # what others have of the minibatch is not here
+            with keep_offending(self._out, step, told, self._processes):
                 self._learn(minibatch, measures)
         values = read.counts | measures.values(read.rollouts) | {"learning_rate": rate}
         origin = Origin(self._base_sha256, data_fingerprint(read.rollouts), {})
-        self._manifest = manifest_of(self._config, [data], origin, self._place) | {
+        self._manifest = manifest_of(self._config, [data], origin, self._place, self._processes) | {
             "config": self._own_settings(),
             "step": step,
             "trained": len(read.rollouts),
@@ -115,11 +131,12 @@ class GrpoTrainer:
         A version of this number that a killed session left behind is replaced. Raises `UsageError`
         if the disk says no.
         """
-        manifest = {**self._manifest, "version": version, "parent": self._parent}
-        shutil.rmtree(version_directory(self._out, version), ignore_errors=True)
-        path = publish_adapter(
-            self._policy.model, self._out, version, manifest, self._policy.optimizer_state()
-        )
+        path = version_directory(self._out, version)
+        if self._processes.is_first:
+            manifest = {**self._manifest, "version": version, "parent": self._parent}
+            shutil.rmtree(path, ignore_errors=True)
+            policy = self._policy
+            publish_adapter(policy.model, self._out, version, manifest, policy.optimizer_state())
         parent, self._parent = self._parent, str(path)
         return path, parent
 
@@ -174,7 +191,8 @@ class GrpoTrainer:
 
     def _learn(self, minibatch: Minibatch, measures: StepMeasures) -> None:
         """One optimizer step. Raises `UsageError` before it if loss or gradient is not finite."""
-        loss = sum(self._add_gradients(batch, measures) for batch in minibatch)
+        own = sum(self._add_gradients(batch, measures) for batch in minibatch)
+        loss = self._processes.sum(own)
         if not math.isfinite(loss):
             raise UsageError("the loss is not finite; lower the learning rate")
         norm = self._policy.clip_gradients(_MAX_GRAD_NORM)

@@ -7,15 +7,19 @@ import torch
 
 from simia_async.training.groups import Rollout
 from simia_async.training.losses import PolicyTerms, entropies, k3
+from simia_async.training.processes import ALONE, Processes
 from simia_async.training.step_batches import StepBatch
 
 _QUANTILES = {"ratio_p01": 0.01, "ratio_p50": 0.5, "ratio_p99": 0.99}
 
 
 class StepMeasures:
-    """Adds up what the batches of a step say; `values` are means over its tokens or updates."""
+    """Adds up what the batches of a step say; `values` are means over its tokens or updates, those
+    of all processes.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, processes: Processes = ALONE) -> None:
+        self._processes = processes
         self._losses: list[float] = []
         """Of each optimizer step."""
         self._norms: list[float] = []
@@ -55,16 +59,17 @@ class StepMeasures:
         reference). Where nothing is learnt from, `trained` is 0, and so are `loss` and `kl`; what
         has no mean is left out.
         """
-        tokens = sum(len(ratios_n) for ratios_n in self._ratios)
+        ratios_n = self._processes.joined(torch.cat([torch.zeros(0), *self._ratios]))
+        tokens = len(ratios_n)
         counts = {"trained": float(len(rollouts)), "tokens": float(tokens)}
         if not tokens:
             return counts | {"loss": 0.0, "kl": 0.0}
         stale = [float(rollout.staleness) for rollout in rollouts]
         return {
             **counts,
-            **{name: total / tokens for name, total in self._sums.items()},
-            **self._ratio_quantiles(),
-            "clip_fraction": self._clipped / tokens,
+            **{n: self._processes.sum(total) / tokens for n, total in self._sums.items()},
+            **_quantiles(ratios_n),
+            "clip_fraction": self._processes.sum(self._clipped) / tokens,
             "loss": statistics.fmean(self._losses),
             "grad_norm": statistics.fmean(self._norms),
             "staleness": statistics.fmean(stale),
@@ -73,8 +78,9 @@ class StepMeasures:
             "response_tokens": tokens / len(rollouts),
         }
 
-    def _ratio_quantiles(self) -> dict[str, float]:
-        """Of all tokens; each is a ratio that there is."""
-        ordered = torch.cat(self._ratios).sort().values
-        last = len(ordered) - 1
-        return {name: float(ordered[round(share * last)]) for name, share in _QUANTILES.items()}
+
+def _quantiles(ratios_n: torch.Tensor) -> dict[str, float]:
+    """Each is a ratio that there is."""
+    ordered = ratios_n.sort().values
+    last = len(ordered) - 1
+    return {name: float(ordered[round(share * last)]) for name, share in _QUANTILES.items()}

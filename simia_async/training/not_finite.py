@@ -7,20 +7,25 @@ from pathlib import Path
 import msgspec
 
 from simia_async.errors import UsageError
+from simia_async.training.processes import ALONE, Processes
 
 
 @contextmanager
 def keep_offending(
-    out: Path, step: int, batches: Sequence[Sequence[msgspec.Struct]]
+    out: Path,
+    step: int,
+    batches: Sequence[Sequence[msgspec.Struct]],
+    processes: Processes = ALONE,
 ) -> Iterator[None]:
     """A `UsageError` of the block is raised with the step's number and where its `batches` are
-    written down: `out`/not-finite-step-<step>.json.
+    written down: `out`/not-finite-step-<step>.json. All `processes` come to know of it together.
     """
     try:
         yield
     except UsageError as error:
         path = out / f"not-finite-step-{step}.json"
-        _write(path, msgspec.json.encode(batches))
+        if processes.is_first:
+            _write(path, msgspec.json.encode(batches))
         raise UsageError(f"step {step}: {error}; what it was to learn is in {path}") from error
 
 

@@ -8,6 +8,7 @@ import torch
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from simia_async.errors import UsageError
+from simia_async.training.processes import ALONE, Processes
 
 DtypeName = Literal["auto", "float32", "bfloat16"]
 
@@ -34,17 +35,22 @@ class Placement(msgspec.Struct, frozen=True):
 CPU = Placement(torch.device("cpu"), torch.float32)
 
 
-def choose_placement(device: str, dtype: DtypeName) -> Placement:
+def choose_placement(device: str, dtype: DtypeName, processes: Processes = ALONE) -> Placement:
     """Device and type by their names in the settings.
 
     `auto` is the first CUDA device if there is one, else the CPU; as a type it is bfloat16 on a
-    CUDA device that computes with it, else float32. Raises `UsageError` for a device that there
-    is not.
+    CUDA device that computes with it, else float32. Of several `processes` each has a CUDA device
+    of its own. Raises `UsageError` for a device that there is not.
     """
     wanted = device
     if device == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.count > 1:
+        wanted = _own_device(wanted, processes)
     place = _existing(wanted)
+    if place.type == "cuda" and processes.count > 1:
+        # Where sums over all processes are made.
+        torch.cuda.set_device(place)
     if dtype == "auto":
         half = place.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return Placement(place, torch.bfloat16 if half else torch.float32)
@@ -76,6 +82,22 @@ def keep_fewer_activations(model: Any) -> None:
         raise UsageError("--gradient-checkpointing: this model cannot do it; leave it out")
     for layer in layers:
         layer.training = True
+
+
+def _own_device(name: str, processes: Processes) -> str:
+    if name == "cpu":
+        return name
+    if name != "cuda":
+        raise UsageError(
+            f"--device: found {name!r} for the {processes.count} processes of --launch; it must be "
+            "auto, cuda (a device each) or cpu"
+        )
+    if processes.count > torch.cuda.device_count():
+        raise UsageError(
+            f"--launch: starts {processes.count} processes, and each needs a device of its own; "
+            f"this machine has {_devices()}; start fewer, or give --device cpu"
+        )
+    return f"cuda:{processes.rank}"
 
 
 def _existing(name: str) -> torch.device:

@@ -43,6 +43,10 @@ class SftSample(msgspec.Struct, frozen=True, omit_defaults=True):
         return sum(self.loss_mask[1:])
 
 
+SILENT = SftSample(0, ids=[0, 0], loss_mask=[0, 0])
+"""Teaches nothing."""
+
+
 class Batch(msgspec.Struct, frozen=True):
     """Samples shifted, so that position t predicts `targets` t: padded on the right to the longest,
     or packed side by side in one row.
@@ -179,6 +183,15 @@ def _shared_start(samples: Sequence[Sample]) -> int:
             break
         shared += 1
     return max(shared - 1, 0)
+
+
+def split_in_batches(
+    lengths: Sequence[int], tokens_per_batch: int, *, packing: bool
+) -> Iterator[list[int]]:
+    """Indices in batches: rows to pack, first fit in their order, or those of similar length."""
+    if packing:
+        return pack_by_tokens(lengths, tokens_per_batch, range(len(lengths)))
+    return split_by_tokens(lengths, tokens_per_batch)
 
 
 def pack_by_tokens(

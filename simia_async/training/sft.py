@@ -12,7 +12,7 @@ from simia_async.config import SftConfig
 from simia_async.errors import UsageError
 from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
-from simia_async.supervision.frames import Metrics
+from simia_async.supervision.frames import Checkpointed, Metrics
 from simia_async.training.adapted import Tensors
 from simia_async.training.checkpoints import (
     Checkpoint,
@@ -29,6 +29,7 @@ from simia_async.training.fingerprints import base_fingerprint, data_fingerprint
 from simia_async.training.held_out import hold_out
 from simia_async.training.learner import Learner
 from simia_async.training.placement import choose_placement, repeat_exactly
+from simia_async.training.processes import ALONE, Processes
 from simia_async.training.samples import (
     SftData,
     pack_by_tokens,
@@ -44,8 +45,28 @@ Step = list[list[int]]
 Report = Callable[[Metrics], None]
 
 
-def train_sft(config: SftConfig, data: Sequence[Path], out: Path, report: Report) -> Trained:
-    """Train on the runs `data` for `config.epochs` and publish the adapters under `out`.
+class Wishes:
+    """What the owner wishes for between steps: here, nothing."""
+
+    def take_checkpoint(self) -> bool:
+        """Whether a checkpoint is wished for that nobody has taken."""
+        return False
+
+    def taken(self, checkpoint: Checkpointed) -> None:
+        """It stands."""
+
+
+def train_sft(
+    config: SftConfig,
+    data: Sequence[Path],
+    out: Path,
+    report: Report,
+    wishes: Wishes | None = None,
+    processes: Processes = ALONE,
+) -> Trained:
+    """Train on the runs `data` for `config.epochs` and publish the adapters under `out`. After each
+    step the owner's `wishes` are looked at. Several `processes` call this with the same; the first
+    of them writes.
 
     One that was cut off in `out` goes on from its last checkpoint, and comes out bit for bit as if
     it had not been; of one that was done, what it published is told again. Raises `UsageError` for
@@ -54,15 +75,21 @@ def train_sft(config: SftConfig, data: Sequence[Path], out: Path, report: Report
     """
     torch.manual_seed(config.seed)
     model_dir = model_directory(config.model)
-    place = choose_placement(config.device, config.dtype)
+    place = choose_placement(config.device, config.dtype, processes)
     repeat_exactly(place)
     renderer = Renderer(model_dir)
-    model = load_trainable(config, model_dir, place, targets=config.lora_targets)
+    model = load_trainable(
+        config, model_dir, place, targets=config.lora_targets, processes=processes
+    )
     read = read_sft_samples(data, renderer, model.config.max_position_embeddings)
     # First, so that settings which do not fit the data leave nothing behind.
-    training = _Training(config, Learner(config, model, out), read, out, report)
-    origin = Origin(base_fingerprint(model_dir), data_fingerprint(read.samples), _shaping(config))
-    check_origin(out, origin)
+    learner = Learner(config, model, out, processes)
+    training = _Training(config, learner, read, out, report, wishes or Wishes())
+    if processes.is_first:
+        origin = Origin(
+            base_fingerprint(model_dir), data_fingerprint(read.samples), _shaping(config)
+        )
+        check_origin(out, origin)
     if (before := find_trained(out)) is not None:
         return before
     try:
@@ -72,14 +99,16 @@ def train_sft(config: SftConfig, data: Sequence[Path], out: Path, report: Report
             f"{place.device_name}: has too little memory; lower --tokens-per-batch, or take "
             "--gradient-checkpointing"
         ) from error
-    manifest = manifest_of(config, data, origin, place)
-    manifest |= {"samples": len(training.samples), "held_out": len(training.held_out)}
-    manifest |= {"too_long": read.too_long, "unspoken": read.unspoken}
-    manifest |= {"steps_planned": len(training.plan)}
-    trained = publish_trained(
-        model, training.learner, out, training.progress, training.best, manifest
-    )
-    remove_checkpoints(out)
+    if processes.is_first:
+        manifest = manifest_of(config, data, origin, place, processes)
+        manifest |= {"samples": len(training.samples), "held_out": len(training.held_out)}
+        manifest |= {"too_long": read.too_long, "unspoken": read.unspoken}
+        manifest |= {"steps_planned": len(training.plan)}
+        publish_trained(model, training.learner, out, training.progress, training.best, manifest)
+        remove_checkpoints(out)
+    processes.wait_for_all()
+    trained = find_trained(out)
+    assert trained is not None
     return trained
 
 
@@ -110,7 +139,8 @@ def _batches(config: SftConfig, lengths: Sequence[int], order: Sequence[int]) ->
 def _shaping(config: SftConfig) -> dict[str, Any]:
     """The settings that what is learnt depends on, as JSON knows them."""
     settings: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
-    del settings["store"]
+    for name in ("store", "launch"):
+        del settings[name]
     return settings
 
 
@@ -118,7 +148,13 @@ class _Training:
     """A run's steps, from where its last checkpoint stands."""
 
     def __init__(
-        self, config: SftConfig, learner: Learner, read: SftData, out: Path, report: Report
+        self,
+        config: SftConfig,
+        learner: Learner,
+        read: SftData,
+        out: Path,
+        report: Report,
+        wishes: Wishes,
     ) -> None:
         self.learner = learner
         self.samples, self.held_out = hold_out(read.samples, config.eval_share, config.seed)
@@ -129,6 +165,7 @@ class _Training:
         self._config = config
         self._out = out
         self._report = report
+        self._wishes = wishes
         self._counts = {"too_long": float(read.too_long), "unspoken": float(read.unspoken)}
         lengths = [len(sample.ids) for sample in self.held_out]
         held = _batches(config, lengths, range(len(lengths)))
@@ -138,6 +175,8 @@ class _Training:
         """Take the steps that are left."""
         if (checkpoint := load_checkpoint(self._out)) is not None:
             self._go_on(checkpoint)
+        # Nobody replaces what another has not read yet.
+        self.learner.processes.wait_for_all()
         while self.progress.step < len(self.plan) and not self._has_lost_patience():
             self._take_step(self.progress.step + 1)
 
@@ -151,8 +190,12 @@ class _Training:
             values["eval_loss"] = self._evaluate(number)
         self._report(Metrics(number, values | self._counts | {"progress": number / total}))
         every = config.checkpoint_every
-        if every and number % every == 0 and number < total:
-            self._save()
+        is_wished = self._wishes.take_checkpoint()
+        is_due = is_wished or (every and number % every == 0)
+        if number < total and is_due and self.learner.processes.is_first:
+            path = self._save()
+            if is_wished:
+                self._wishes.taken(Checkpointed(number, str(path)))
 
     def _count(self, number: int, values: dict[str, float]) -> None:
         progress, loss = self.progress, values["loss"]
@@ -173,15 +216,15 @@ class _Training:
         patience = self._config.patience
         return patience is not None and self.progress.evaluations.without_gain >= patience
 
-    def _save(self) -> None:
-        save_checkpoint(
+    def _save(self) -> Path:
+        return save_checkpoint(
             self._out,
             Checkpoint(
                 progress=self.progress,
                 weights=self.learner.weights(),
                 best=self.best,
                 optimizer=self.learner.optimizer_state(),
-                random=random_states(),
+                random=random_states(self.learner.device),
             ),
         )
 
@@ -190,4 +233,4 @@ class _Training:
         self.best = checkpoint.best
         self.learner.set_weights(checkpoint.weights)
         self.learner.set_optimizer_state(checkpoint.optimizer)
-        set_random_states(checkpoint.random)
+        set_random_states(checkpoint.random, self.learner.device)

@@ -15,6 +15,7 @@ from simia_async.training.adapters import MANIFEST, publish_adapter
 from simia_async.training.checkpoints import Origin, Progress
 from simia_async.training.learner import Learner
 from simia_async.training.placement import Placement
+from simia_async.training.processes import Processes
 
 _PACKAGES = ("simia-async", "torch", "transformers", "peft")
 
@@ -45,7 +46,11 @@ class _Manifest(msgspec.Struct):
 
 
 def manifest_of(
-    config: SftConfig | GrpoConfig, data: Sequence[Path], origin: Origin, place: Placement
+    config: SftConfig | GrpoConfig,
+    data: Sequence[Path],
+    origin: Origin,
+    place: Placement,
+    processes: Processes,
 ) -> dict[str, Any]:
     """Where adapters come from, for their manifests."""
     return {
@@ -57,6 +62,7 @@ def manifest_of(
         "config": msgspec.to_builtins(config),
         "device": place.device_name,
         "dtype": place.dtype_name,
+        "processes": processes.count,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _PACKAGES},
@@ -71,7 +77,7 @@ def publish_trained(
     progress: Progress,
     best: Tensors,
     manifest: dict[str, Any],
-) -> Trained:
+) -> None:
     """Publish the best adapter, if it is another than the last, then the last.
 
     What a run that was cut off here published already stays. Raises `UsageError` if the disk says
@@ -93,9 +99,6 @@ def publish_trained(
         if not (out / f"v{number:05}").exists():
             learner.set_weights(last_weights if which["is_last"] else best)
             publish_adapter(model, out, number, {"version": number, **which, **told})
-    trained = find_trained(out)
-    assert trained is not None
-    return trained
 
 
 def find_trained(out: Path) -> Trained | None:

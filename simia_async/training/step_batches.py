@@ -2,20 +2,20 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 import torch
 
 from simia_async.config import GrpoConfig
+from simia_async.training.division import own_batches
 from simia_async.training.groups import Rollout
 from simia_async.training.losses import recipe_of, token_weights
-from simia_async.training.samples import (
-    Batch,
-    as_batch,
-    as_packed_row,
-    pack_by_tokens,
-    split_by_tokens,
-)
+from simia_async.training.processes import ALONE, Processes
+from simia_async.training.samples import Batch, as_batch, as_packed_row, split_in_batches
+
+_SILENT = Rollout(0, [0, 0], [0, 0], sampled=[], logprobs=[], advantage=0.0, staleness=0)
+"""Teaches nothing."""
 
 
 class StepBatch(msgspec.Struct, frozen=True):
@@ -42,9 +42,14 @@ Minibatch = list[StepBatch]
 
 
 def lay_out(
-    rollouts: Sequence[Rollout], config: GrpoConfig, step: int, device: torch.device
+    rollouts: Sequence[Rollout],
+    config: GrpoConfig,
+    step: int,
+    device: torch.device,
+    processes: Processes = ALONE,
 ) -> list[Minibatch]:
-    """The minibatches of a step, each as batches of at most `config.tokens_per_batch` tokens.
+    """The minibatches of a step, each as batches of at most `config.tokens_per_batch` tokens; of
+    several `processes` each has its share of every minibatch.
 
     Which rollouts are together depends on nothing but these, the seed and the step.
     """
@@ -53,7 +58,7 @@ def lay_out(
     minibatches = list(_slices(order, config.minibatches))
     tokens = sum(len(rollout.sampled) for rollout in order)
     return [
-        list(_batches(minibatch, config, tokens / len(minibatches), device))
+        list(_batches(minibatch, config, tokens / len(minibatches), device, processes))
         for minibatch in minibatches
     ]
 
@@ -65,17 +70,25 @@ def _slices(rollouts: list[Rollout], count: int) -> Iterator[list[Rollout]]:
 
 
 def _batches(
-    minibatch: list[Rollout], config: GrpoConfig, tokens_a_minibatch: float, device: torch.device
+    minibatch: list[Rollout],
+    config: GrpoConfig,
+    tokens_a_minibatch: float,
+    device: torch.device,
+    processes: Processes,
 ) -> Iterator[StepBatch]:
     spoken = [len(rollout.sampled) for rollout in minibatch]
     weights = token_weights(recipe_of(config), spoken, tokens_a_minibatch)
     lengths = [len(rollout.ids) for rollout in minibatch]
     arrange = as_packed_row if config.packing else as_batch
-    for indices in _split(lengths, config):
-        members = [minibatch[index] for index in indices]
+    split = partial(
+        split_in_batches, tokens_per_batch=config.tokens_per_batch, packing=config.packing
+    )
+    for indices in own_batches(lengths, processes, split):
+        members = [minibatch[index] for index in indices] or [_SILENT]
         counts = torch.tensor([len(rollout.sampled) for rollout in members])
         advantages = torch.tensor([rollout.advantage for rollout in members])
-        weights_n = torch.tensor([weights[index] for index in indices]).repeat_interleave(counts)
+        each = [weights[index] for index in indices] or [0.0]
+        weights_n = torch.tensor(each).repeat_interleave(counts)
         yield StepBatch(
             members,
             arrange(members).on(device),
@@ -85,9 +98,3 @@ def _batches(
             advantages.repeat_interleave(counts).to(device),
             weights_n.to(device),
         )
-
-
-def _split(lengths: Sequence[int], config: GrpoConfig) -> Iterator[list[int]]:
-    if config.packing:
-        return pack_by_tokens(lengths, config.tokens_per_batch, range(len(lengths)))
-    return split_by_tokens(lengths, config.tokens_per_batch)
