@@ -335,6 +335,11 @@ def test_wrong_variables(
     assert variable == "SIMIA_CONFIG" or str(caught.value).startswith(variable)
 
 
+def test_the_token_of_a_server_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMIA_SERVER_TOKEN", "secret")
+    assert configure(SftConfig) == SftConfig()
+
+
 def test_a_key_variable_may_have_a_name_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMIA_KEY", "hunter2")
     with pytest.raises(ConfigError, match="SIMIA_KEY: no such setting"):

@@ -119,6 +119,12 @@ def _state(sections: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judge(sections: dict[str, Any], history: list[Message]) -> Judgement:
+    given = sections.get("task")
+    if isinstance(given, dict) and given.get("check") is None:
+        raise CannotAnswer(
+            "the scripted judge goes by a task's `check`, and this one has none; use an LLM as the "
+            "judge (--simulator-model, --base-url)"
+        )
     task = _section(sections, "task", _TaskOfJudge)
     state = _section(sections, "state", _StateOfJudge)
     if state.final is None:
@@ -129,7 +135,7 @@ def _judge(sections: dict[str, Any], history: list[Message]) -> Judgement:
     if foreign := [each.name for each in task.rubric if each.name not in criteria]:
         raise CannotAnswer(
             f"the scripted judge can tell {', '.join(criteria)}, not {', '.join(foreign)}; use an "
-            "LLM as the judge"
+            "LLM as the judge (--simulator-model, --base-url)"
         )
     failed = [name for name, passed in criteria.items() if not passed]
     reasoning = f"not as wanted: {', '.join(failed)}" if failed else "all as wanted"

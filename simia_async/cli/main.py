@@ -13,6 +13,7 @@ from simia_async.cli import (
     judge,
     meter,
     policy,
+    readable_help,
     report,
     rollout,
     runs,
@@ -51,6 +52,7 @@ app.command("serve")(serve.serve)
 app.add_typer(submit.app, name="submit")
 app.command("scripted-server")(scripted_server.scripted_server)
 app.add_typer(config.app, name="config")
+readable_help.readable(app)
 
 
 def main() -> None:

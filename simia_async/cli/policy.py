@@ -33,7 +33,10 @@ def serve(
     model: Annotated[str, typer.Option(help="The tiny base, or a model directory.")] = TINY,
     adapter: Annotated[
         list[Path] | None,
-        typer.Option(help="A LoRA adapter: the first is policy@1, and so on; repeatable."),
+        typer.Option(
+            metavar="<path>",
+            help="A LoRA adapter: the first is policy@1, and so on; repeatable.",
+        ),
     ] = None,
     port: Annotated[int, typer.Option(help="0 picks one.")] = 8700,
     host: Annotated[

@@ -30,7 +30,9 @@ def scripted_server(
     ] = 1.0,
     fault: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=SHARE, such as rate_limit=0.2 or hang=0.01; repeatable."),
+        typer.Option(
+            metavar="<text>", help="NAME=SHARE, such as rate_limit=0.2 or hang=0.01; repeatable."
+        ),
     ] = None,
     wrong_observations: Annotated[
         float, typer.Option(help="Share of what the simulator's tools return that is untrue.")
@@ -47,7 +49,10 @@ def scripted_server(
         str, typer.Option(help="Environment variable with the key that clients must send.")
     ] = "",
     reasoning_model: Annotated[
-        bool, typer.Option(help="Refuse max_tokens and temperature, as reasoning models do.")
+        bool,
+        typer.Option(
+            "--reasoning-model", help="Refuse max_tokens and temperature, as reasoning models do."
+        ),
     ] = False,
     show_reasoning: Annotated[
         str | None, typer.Option(help="Show reasoning: reasoning_content or think.")

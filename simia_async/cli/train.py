@@ -48,6 +48,7 @@ def sft(
     data: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar="<path>",
             help="Database of a run that kept trajectories; repeatable, each of an environment of "
             "its own. Default: one that is made of mini-retail, beside the run.",
             show_default=False,

@@ -16,6 +16,8 @@ from simia_async.errors import ConfigError
 
 DEFAULT_FILE = "simia.toml"
 FILE_VARIABLE = "SIMIA_CONFIG"
+SERVER_TOKEN_VARIABLE = "SIMIA_SERVER_TOKEN"  # noqa: S105 (a name, not a token)
+"""What clients of `simia serve` read: exported for a whole shell, it is no setting of any run."""
 _PREFIX = "SIMIA_"
 
 
@@ -168,7 +170,7 @@ def _read_environment(environ: Mapping[str, str], others: Layer, problems: list[
                 problems.append(f"{name}: {error.problem}")
             else:
                 layer[key] = Given(value, name, name)
-        elif name != FILE_VARIABLE and name not in of_keys:
+        elif name not in (FILE_VARIABLE, SERVER_TOKEN_VARIABLE) and name not in of_keys:
             [near] = difflib.get_close_matches(name, known, 1, cutoff=0)
             problems.append(f"{_quotable(name)}: no such setting; did you mean {near}?")
     return layer

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from simia_async.environments.environment import Environment
+from simia_async.environments.environment import LIBRARY, Environment
 from simia_async.environments.tools_file import parameters_problem, tool_name
 from simia_async.errors import UsageError
 from simia_async.formats.reading import read_conversations
@@ -119,7 +119,9 @@ def _undeclared(
 ) -> str:
     listed = ", ".join(f"`{name}` ({n} calls)" for name, n in sorted(missing.items()))
     flags = " ".join(f"--declare-tool {name}" for name in sorted(missing))
-    tools_file = environment.directory / "tools.json" if environment.directory else "tools"
+    tools_file = str(environment.directory / "tools.json") if environment.directory else "tools"
+    if environment.directory and environment.directory.parent == LIBRARY:
+        tools_file = f"a copy's tools.json (simia env init DIR --from {environment.directory.name})"
     how = "infer them from the calls"
     if missing.keys() <= told.keys():
         how = f"take them as {path.name} declares them"

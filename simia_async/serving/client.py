@@ -155,11 +155,11 @@ class RemoteServer:
             async for piece in response.content.iter_any():
                 yield piece
 
-    async def _fetch(self, path: str, file: Path) -> None:
-        await fetch_file(self._http, self.url + path, file)
+    async def _fetch(self, path: str, file: Path | str) -> None:
+        await fetch_file(self._http, self.url + path, Path(file))
 
-    async def _fetch_directory(self, path: str, directory: Path) -> None:
-        await fetch_directory(self._http, self.url + path, directory)
+    async def _fetch_directory(self, path: str, directory: Path | str) -> None:
+        await fetch_directory(self._http, self.url + path, Path(directory))
 
 
 class RemoteRun:
@@ -238,11 +238,11 @@ class RemoteRun:
         told = await self._server._ask("GET", f"{self._path}/log")
         return told.decode(errors="replace")
 
-    async def download(self, path: Path) -> None:
+    async def download(self, path: Path | str) -> None:
         """Its record as it is now, as a database that everything here reads."""
         await self._server._fetch(f"{self._path}/database", path)
 
-    async def export(self, out: Path, form: str = "openai") -> None:
+    async def export(self, out: Path | str, form: str = "openai") -> None:
         """The data set of what it kept, as `simia export` writes it, in the new directory `out`.
 
         `form` is one of `openai`, `hermes`, `sharegpt`, `llama3`, `parquet`.
@@ -251,11 +251,11 @@ class RemoteRun:
             f"{self._path}/export?format={quote(form, safe='')}", out
         )
 
-    async def adapter(self, version: str, out: Path) -> None:
+    async def adapter(self, version: str, out: Path | str) -> None:
         """An adapter that it published, such as `v00001`, in the new directory `out`."""
         await self._server._fetch_directory(f"{self._path}/adapters/{quote(version, safe='')}", out)
 
-    async def tasks(self, path: Path) -> None:
+    async def tasks(self, path: Path | str) -> None:
         """The file of tasks that a run of the kind `tasks` made."""
         await self._server._fetch(f"{self._path}/tasks", path)
 
