@@ -60,6 +60,8 @@ COMMANDS = (
     "runs resume",
     "runs concurrency",
     "runs cancel",
+    "runs checkpoint",
+    "runs rejudge",
 )
 
 

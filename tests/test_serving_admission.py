@@ -73,6 +73,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"kind": "generate", "settings": {"simulator": {"api_key_env": "PATH"}}},
         "api_key_env: is only for a base_url that is named too",
     ),
+    ({"kind": "generate", "settings": {"ray": "10.0.0.1:6379"}}, "ray: cannot be set by a client"),
+    ({"kind": "rollout", "settings": {"workers": 4096}}, "workers: found 4096; on this server"),
     ({"kind": 3}, "Expected `str`, got `int`"),
     ({"kinds": "generate"}, "unknown field `kinds`"),
 ]

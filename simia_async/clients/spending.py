@@ -160,6 +160,14 @@ class Spending:
         else:
             self._ended += amount
 
+    def lose(self, calls: int, each: Amount | None = None) -> None:
+        """Count calls of which nobody will see the answer: each costs at worst what the dearest
+        unit does, or `each`.
+        """
+        self._lost += calls
+        if each is not None:
+            self._lost_each = each.at_least(self._lost_each or Amount())
+
     def charge_earlier(self, earlier: Earlier) -> None:
         """Count what earlier sessions of the run have spent."""
         self._spent += earlier.spent

@@ -62,6 +62,30 @@ Dtype = Annotated[
         "CUDA, else float32."
     ),
 ]
+Launch = Annotated[
+    str,
+    Meta(
+        description="Command that starts the trainer in several processes, which share the base "
+        'and divide each step: "torchrun --standalone --nproc-per-node 2".',
+        extra={"unset": "one process, without a launcher"},
+    ),
+]
+Workers = Annotated[
+    int,
+    Meta(
+        description="Processes that hold conversations beside this one, which plans and writes; 0: "
+        "this one does all, or with --ray one a node. Can be changed when a run goes on.",
+        ge=0,
+    ),
+]
+Ray = Annotated[
+    str,
+    Meta(
+        description="Ray cluster whose nodes the workers run on, by its address; auto: the one "
+        "that runs here, else a new one on this machine (extra ray).",
+        extra={"unset": "workers are processes on this machine"},
+    ),
+]
 GradientCheckpointing = Annotated[
     bool,
     Meta(description="Compute activations twice instead of keeping them: slower, less memory."),

@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from simia_async.config.common import TINY, Environment, MaxTurns, Model, RubricFile, Seed, Votes
+from simia_async.config.common import (
+    TINY,
+    Environment,
+    MaxTurns,
+    Model,
+    Ray,
+    RubricFile,
+    Seed,
+    Votes,
+    Workers,
+)
 from simia_async.config.endpoint import Endpoint
 from simia_async.config.fields import BadSetting, Settings
 from simia_async.config.limits import Budget, StoreConfig
@@ -104,6 +114,8 @@ class RolloutConfig(PlayConfig, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    workers: Workers = 0
+    ray: Ray | None = None
 
 
 class JudgeConfig(Settings, frozen=True, kw_only=True):

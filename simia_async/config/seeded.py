@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from simia_async.config.common import Environment, Seed
+from simia_async.config.common import Environment, Ray, Seed, Workers
 from simia_async.config.endpoint import Endpoint
 from simia_async.config.fields import Settings
 from simia_async.config.limits import Budget, StoreConfig
@@ -103,6 +103,8 @@ class GenerateConfig(SeedsConfig, frozen=True, kw_only=True):
             le=1,
         ),
     ] = 0.85
+    workers: Workers = 0
+    ray: Ray | None = None
 
 
 class TasksConfig(SeedsConfig, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import anyio
 import msgspec
@@ -24,11 +24,11 @@ from simia_store import (
     CallRecord,
     FactRecord,
     JudgementRecord,
-    Store,
     TrajectoryRecord,
     TrajectoryStatus,
     TurnRecord,
 )
+from simia_store.records import Record
 
 from simia_async.environments import Environment, Task
 from simia_async.errors import EndpointError, RenderError
@@ -51,10 +51,17 @@ SCORING = 1
 """The run's own scoring."""
 
 
+class Recorder(Protocol):
+    """Writes records down: the store, or what stands for it in another process."""
+
+    async def append(self, *records: Record) -> None:
+        """Write them in one transaction; returns when that is committed."""
+
+
 class Setting(msgspec.Struct, frozen=True):
     """What all conversations of a run have in common."""
 
-    store: Store
+    store: Recorder
     environment: Environment
     policy: Policy
     simulator: Simulator
@@ -176,6 +183,10 @@ class Conversation:
             raise
         # The scope has caught its own cancellation.
         assert scope.cancelled_caught
+        return await self.cancelled()
+
+    async def cancelled(self) -> Outcome:
+        """End where it stands, because somebody asked for that."""
         return await self._end(_Stop(StopReason.CANCELLED, "somebody asked for its end"))
 
     async def _play(self) -> Outcome:

@@ -1,6 +1,6 @@
 """Groups: G rollouts of one task from one snapshot of the world, on one pinned policy version."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
@@ -13,6 +13,8 @@ from simia_async.rollouts.conversation import Outcome, Seat, Setting, run_rollou
 from simia_async.simulation.grounding import SharedFacts
 
 Slot = Callable[[], AbstractAsyncContextManager[None]]
+PlayRollout = Callable[[Setting, Seat], Awaitable[Outcome]]
+"""Plays one conversation, here or elsewhere, as `run_rollout` does."""
 OnOutcome = Callable[[Outcome], None]
 
 
@@ -60,6 +62,7 @@ async def run_group(
     *,
     slot: Slot = at_once,
     placed: Callable[[], None] = lambda: None,
+    play: PlayRollout = run_rollout,
 ) -> list[Outcome]:
     """Play the group's rollouts, each when it has a slot, and store its rewards at the end.
 
@@ -78,7 +81,7 @@ async def run_group(
     left = [number for number in plan.trajectory_ids() if number not in rewards]
     waiting = len(left)
 
-    async def play(number: int, seed: int) -> None:
+    async def take_seat(number: int, seed: int) -> None:
         nonlocal waiting
         async with slot():
             waiting -= 1
@@ -86,7 +89,7 @@ async def run_group(
                 placed()
             # Room first, so that the next group need not wait for this one's commit.
             await is_written.wait()
-            outcome = await run_rollout(setting, _seat(plan, number, facts, seed))
+            outcome = await play(setting, _seat(plan, number, facts, seed))
         rewards[number] = outcome.reward
         outcomes.append(outcome)
         on_outcome(outcome)
@@ -94,7 +97,9 @@ async def run_group(
     try:
         async with anyio.create_task_group() as members:
             for number in left:
-                members.start_soon(play, number, plan.seed + number - plan.trajectory_ids().start)
+                members.start_soon(
+                    take_seat, number, plan.seed + number - plan.trajectory_ids().start
+                )
             if plan.record is None:
                 await setting.store.append(group)
             is_written.set()

@@ -3,7 +3,8 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -18,20 +19,22 @@ from simia_async.config import GenerateConfig
 from simia_async.environments import Seed
 from simia_async.errors import EndpointError
 from simia_async.messages import Message
+from simia_async.runs.authoring import Author, rule_settings
+from simia_async.runs.authors_abroad import JOB, AuthorsAbroad, given_to_authors
 from simia_async.runs.harvest import Finished, Harvest, Settled
 from simia_async.runs.lost import cut_off, lost_call
 from simia_async.runs.material import Material, read_material
 from simia_async.runs.outage import OutageWatch
-from simia_async.runs.pulse import pulse
+from simia_async.runs.pulse import Sources, pulse
 from simia_async.runs.record import record_run
 from simia_async.runs.seed_review import choose_seeds, write_down_lost_reviews
 from simia_async.runs.simulators import connect_simulator
 from simia_async.runs.spending import cut_off_sentence, earlier_spending, run_within
+from simia_async.runs.staffing import check_places, check_ray, is_staffed, open_workers
 from simia_async.runs.world import record_world
-from simia_async.simulation import Draft, Simulator
 from simia_async.supervision.service import Report
 from simia_async.synthesis.plans import Plan, plans
-from simia_async.synthesis.rules import RuleSettings, Verdict, apply_rules
+from simia_async.synthesis.rules import Verdict
 
 ATTEMPTS_PER_KEPT = 1.5
 """Simulation stops at this many trajectories per one that is wanted."""
@@ -84,6 +87,8 @@ class KeptTrajectory(msgspec.Struct, frozen=True):
     messages: list[Message]
 
 
+Write = Callable[[Plan, list[CallRecord]], Awaitable[Finished]]
+"""Has a plan written, and enters what that costs into the ledger. Raises `EndpointError`."""
 OnProgress = Callable[[GenerateProgress], None]
 OnKept = Callable[[KeptTrajectory], Awaitable[None]]
 
@@ -102,6 +107,8 @@ async def run_generate(
     long as it is busy, nothing new is begun behind it.
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
+    check_places(config.workers, [config.simulator.max_in_flight])
+    check_ray(config.ray)
     material = await anyio.to_thread.run_sync(read_material, config)
     async with (
         # First, so that a wrong key or host leaves no run behind.
@@ -109,12 +116,7 @@ async def run_generate(
         record_run(path, "generate", config, may_continue=True) as store,
     ):
         generation = _Generation(config, material, client, store, report, on_progress, on_kept)
-        sources = {
-            "simulator": client.governor.statistics,
-            "spending": generation.spending,
-            "writer": store.statistics,
-        }
-        async with pulse(store, sources):
+        async with pulse(store, generation.sources):
             return await generation.run()
 
 
@@ -139,13 +141,15 @@ class _Generation:
         self._report = report
         self._on_progress = on_progress
         self._on_kept = on_kept
-        self._simulator = Simulator(client, material.environment)
-        self._settings = RuleSettings(config.think, config.max_characters)
+        self.sources: Sources = {
+            "simulator": client.governor.statistics,
+            "spending": self.spending,
+            "writer": store.statistics,
+        }
+        """Who is asked for statistics now and then."""
         self._limit = math.ceil(config.n * ATTEMPTS_PER_KEPT)
         self._outage = OutageWatch()
         self._harvest = Harvest(config.similarity)
-        # One thread at a time: more would only take the interpreter from the event loop.
-        self._judging = anyio.CapacityLimiter(1)
         self._telling = anyio.Lock()
         self._reviewing = True
         self._reviewed = 0
@@ -162,7 +166,7 @@ class _Generation:
             self._client,
             self._store,
             self._tell_reviewed,
-            settings=self._settings,
+            settings=rule_settings(self._config),
             # Plans go through the seeds: with one more, all later ones would be others.
             may_review=not has_begun,
         )
@@ -170,7 +174,8 @@ class _Generation:
         await self._announce(self._harvest.settle())
         self._reviewing = False
         self._tell()
-        budget_spent = await self._simulate(seeds.used)
+        async with self._authors() as write:
+            budget_spent = await self._simulate(seeds.used, write)
         return GenerateResult(
             run=self._store.path,
             seeds_read=self._material.seeds_read,
@@ -184,14 +189,27 @@ class _Generation:
             spending=self.spending(),
         )
 
-    async def _simulate(self, seeds: list[Seed]) -> bool:
+    @asynccontextmanager
+    async def _authors(self) -> AsyncIterator[Write]:
+        """Who writes: this process, or workers."""
+        config, environment, client = self._config, self._environment, self._client
+        if not is_staffed(config):
+            yield Author(config, environment, client).write
+            return
+        given = given_to_authors(config, environment, client)
+        governors = {"simulator": client.governor}
+        async with open_workers(config, JOB, given, governors, self._report) as workers:
+            self.sources |= workers.sources()
+            yield AuthorsAbroad(workers, client).write
+
+    async def _simulate(self, seeds: list[Seed], write: Write) -> bool:
         """Simulate what is planned and not done yet; whether the budget ended that."""
         planned = islice(plans(seeds, self._environment, self._config), self._limit)
         todo = (plan for plan in planned if plan.index not in self._harvest.done)
         # Going through the plans of a long run that goes on takes a while.
         first = await anyio.to_thread.run_sync(next, todo, None)
         ahead = chain([first] if first else [], todo)
-        samples = (partial(self._sample, plan) for plan in ahead)
+        samples = (partial(self._sample, plan, write) for plan in ahead)
         while True:
             begun = await run_within(self._client.spending, samples, self._has_room)
             settled = self._harvest.settle_rest()
@@ -270,7 +288,7 @@ class _Generation:
     async def _write(self, settled: list[Settled]) -> None:
         await self._store.append(*(each.trajectory for each in settled if not each.stored))
 
-    async def _sample(self, plan: Plan) -> None:
+    async def _sample(self, plan: Plan, write: Write) -> None:
         """One trajectory, from its first record to its last."""
         begun = TrajectoryRecord(
             plan.index,
@@ -285,7 +303,8 @@ class _Generation:
         try:
             # Before the call, so that a killed run knows what it may have paid for.
             await self._store.append(begun)
-            finished = await self._ask(plan, ledger)
+            finished = await write(plan, ledger)
+            self._outage.answered()
         except EndpointError as error:
             finished = Finished(Verdict([], rejected_by="simulator", reason=str(error)))
             outage = error if self._outage.is_outage(error) else None
@@ -299,19 +318,3 @@ class _Generation:
             raise outage
         await self._announce(self._harvest.arrive(ended, finished))
         self._tell()
-
-    async def _ask(self, plan: Plan, ledger: list[CallRecord]) -> Finished:
-        """What the author makes of a seed, and what the rules say to it."""
-        request_seed = self._config.seed + plan.index
-        draft = await self._simulator.author(
-            plan.seed, plan.wishes, request_seed, ledger, plan.index
-        )
-        self._outage.answered()
-        return await anyio.to_thread.run_sync(self._judge, draft, limiter=self._judging)
-
-    def _judge(self, draft: Draft) -> Finished:
-        """Rules and comparison: too much work for the event loop."""
-        verdict = apply_rules(draft.messages, self._environment, self._settings)
-        if verdict.rejected_by is not None:
-            return Finished(verdict, slips=draft.slips)
-        return Finished(verdict, self._harvest.tell(verdict.messages), draft.slips)

@@ -81,8 +81,7 @@ class Harvest:
 
     def tell(self, messages: list[Message]) -> Told:
         """What a conversation says. Takes a while; call it off the event loop."""
-        sketched = sketch(messages) if self._similarity < 1 else None
-        return Told(fingerprint(messages), sketched)
+        return tell(messages, self._similarity)
 
     def recall(self, path: Path) -> list[TrajectoryRecord]:
         """Take up what earlier sessions have committed; which trajectories they were cut off in.
@@ -204,6 +203,11 @@ class Harvest:
     def tries_for(self, more: int) -> float:
         """How many trajectories it is likely to take until `more` are kept."""
         return more * len(self.done) / self.kept if self.kept else float(more)
+
+
+def tell(messages: list[Message], similarity: float) -> Told:
+    """What a conversation says, for one who counts what is so similar as a duplicate."""
+    return Told(fingerprint(messages), sketch(messages) if similarity < 1 else None)
 
 
 def _rejected(

@@ -14,10 +14,7 @@ from simia_async.clients import ChatClient
 from simia_async.config import SCRIPTED, SCRIPTED_AGENT, Endpoint, PlayConfig
 from simia_async.errors import ConfigError, EndpointRefused
 from simia_async.models import model_directory, policy_name
-from simia_async.rendering.call_styles import HERMES, LLAMA3, CallStyle
-from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.chat_voice import ChatPolicy
-from simia_async.rollouts.token_voice import TokenPolicy
+from simia_async.rollouts.places import PolicyDesk, PolicyPlace
 from simia_async.rollouts.voices import Policy, Sampling
 from simia_async.runs.simulators import connect_checked, connect_embedded
 from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
@@ -25,16 +22,22 @@ from simia_async.supervision.service import CHILD_BACKOFF_S, Report, run_service
 _TINY = MappingProxyType({"temperature": 1.0, "max_tokens": 110, "context": 1024})
 """How the embedded policy is sampled where the settings say nothing."""
 
-_STYLES: dict[str, CallStyle | None] = {"native": None, "hermes": HERMES, "llama3": LLAMA3}
-
 _AtTemperature = Callable[[int, float | None], Policy]
 
 
 class PolicyHost:
     """Where the policy is asked, and which versions of it are there. See `connect_policy`."""
 
-    def __init__(self, client: ChatClient, make: _AtTemperature, loaded: dict[int, Path]) -> None:
+    def __init__(
+        self,
+        client: ChatClient,
+        make: _AtTemperature,
+        loaded: dict[int, Path],
+        place: PolicyPlace | None = None,
+    ) -> None:
+        """`place` is None for one that other processes cannot ask."""
         self.client = client
+        self.place = place
         self._make = make
         self._loaded = loaded
 
@@ -89,15 +92,15 @@ async def connect_policy(
             _scripted_agent(named.as_unplaced(), simulator.endpoint, report) as endpoint,
             ChatClient.connect(endpoint, spending=spending) as client,
         ):
-            yield _chat_host(config, client, None)
+            yield _host(config, client, PolicyDesk(PolicyPlace()))
     elif named.base_url:
-        renderer = _renderer_of(config)
         endpoint = named.as_endpoint()
+        desk = PolicyDesk(_place_of(config, endpoint.model or ""))
         async with connect_checked(endpoint, config.budget, spending, flags="policy-") as client:
-            if renderer is None:
-                yield _chat_host(config, client, _STYLES[named.calls])
+            if desk.place.tokenizer is None:
+                yield _host(config, client, desk)
                 return
-            host = _token_host(config, client, renderer, adapters, name=endpoint.model or "")
+            host = _host(config, client, desk, adapters)
             for version, path in adapters.items():
                 await host.load(version, path)
             yield host
@@ -106,37 +109,19 @@ async def connect_policy(
             yield host
 
 
-def _chat_host(config: PlayConfig, client: ChatClient, style: CallStyle | None) -> PolicyHost:
-    def make(version: int, temperature: float | None) -> ChatPolicy:
-        return ChatPolicy(client, _sampling(config, temperature), style, version)
-
-    return PolicyHost(client, make, {})
-
-
-def _token_host(
-    config: PlayConfig,
-    client: ChatClient,
-    renderer: Renderer,
-    loaded: dict[int, Path],
-    name: str = "",
-    unset: Mapping[str, Any] = MappingProxyType({}),
+def _host(
+    config: PlayConfig, client: ChatClient, desk: PolicyDesk, loaded: dict[int, Path] | None = None
 ) -> PolicyHost:
-    """`name` is what the endpoint calls the base; `unset` says what sampling is where the settings
-    say nothing.
-    """
-    style = _STYLES[config.policy.calls] or HERMES
+    def make(version: int, temperature: float | None) -> Policy:
+        return desk.at(client, version, sampling_of(config, temperature, desk.place.unset))
 
-    def make(version: int, temperature: float | None) -> TokenPolicy:
-        sampling = _sampling(config, temperature, unset)
-        called = "" if version else name
-        return TokenPolicy(client, renderer, sampling, version, called, style)
-
-    return PolicyHost(client, make, loaded)
+    return PolicyHost(client, make, {} if loaded is None else loaded, desk.place)
 
 
-def _sampling(
-    config: PlayConfig, temperature: float | None, unset: Mapping[str, Any] = MappingProxyType({})
+def sampling_of(
+    config: PlayConfig, temperature: float | None, unset: Mapping[str, Any]
 ) -> Sampling:
+    """How the policy is sampled; `unset` is for what the settings do not say."""
     stated = {
         "temperature": config.policy.temperature if temperature is None else temperature,
         "max_tokens": config.max_tokens,
@@ -161,15 +146,17 @@ async def _scripted_agent(
         yield embedded
 
 
-def _renderer_of(config: PlayConfig) -> Renderer | None:
-    if config.policy.tokenizer is None:
-        return None
+def _place_of(config: PlayConfig, name: str) -> PolicyPlace:
+    """Of the policy that its endpoint calls `name`."""
+    named = config.policy
+    if named.tokenizer is None:
+        return PolicyPlace(named.calls)
     if config.max_tokens is None and config.context is None:
         raise ConfigError(
             "--policy-tokenizer: also needs --max-tokens or --context, for an endpoint that is "
             "asked over token ids ends a turn after 16 tokens if it is not told"
         )
-    return Renderer(model_directory(config.policy.tokenizer))
+    return PolicyPlace(named.calls, str(model_directory(named.tokenizer)), name)
 
 
 @asynccontextmanager
@@ -178,7 +165,7 @@ async def _embedded_engine(
 ) -> AsyncIterator[PolicyHost]:
     """An engine child. A restart loads again what was loaded."""
     model_dir = model_directory(config.model)
-    renderer = Renderer(model_dir)
+    desk = PolicyDesk(PolicyPlace(config.policy.calls, str(model_dir), unset=dict(_TINY)))
     loaded = dict(adapters)
 
     def arguments() -> list[str]:
@@ -197,4 +184,4 @@ async def _embedded_engine(
             max_backoff_s=CHILD_BACKOFF_S,
         )
         async with ChatClient.connect(endpoint) as client:
-            yield _token_host(config, client, renderer, loaded, unset=_TINY)
+            yield _host(config, client, desk, loaded)

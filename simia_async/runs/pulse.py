@@ -3,7 +3,7 @@
 Screens are in other processes: what is not in the store they cannot show.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -13,8 +13,8 @@ from simia_store import StatisticsRecord, Store, StoreError
 
 _EVERY_S = 2.0
 
-Sources = Mapping[str, Callable[[], msgspec.Struct]]
-"""Name of a source, and what asks it for its statistics."""
+Sources = dict[str, Callable[[], msgspec.Struct]]
+"""Name of a source, and what asks it for its statistics. May grow meanwhile."""
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """A run of rollouts: groups of conversations, played, judged and stored; it may go on."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +14,18 @@ from simia_async.config import RolloutConfig
 from simia_async.environments import Environment, Task
 from simia_async.messages import Message
 from simia_async.models import check_adapter
-from simia_async.rollouts.conversation import Outcome, Setting
-from simia_async.rollouts.groups import GroupPlan, run_group
+from simia_async.rollouts.conversation import Outcome, Setting, run_rollout
+from simia_async.rollouts.groups import GroupPlan, PlayRollout, run_group
 from simia_async.rollouts.scheduler import Group
 from simia_async.rollouts.stop_reason import StopReason
+from simia_async.runs.groups_abroad import Troupe, open_troupe
 from simia_async.runs.keeping import keep_for_sft
 from simia_async.runs.plot import Plot, read_plot
 from simia_async.runs.rollout_recall import Recalled, recall
 from simia_async.runs.rollout_settings import check_consistent
 from simia_async.runs.rollout_tally import RolloutProgress, RolloutResult, Tally
+from simia_async.runs.shipping import check_is_data
+from simia_async.runs.staffing import check_places, check_ray, is_staffed
 from simia_async.runs.stage import Stage, open_stage
 from simia_async.supervision.service import Report
 
@@ -67,6 +71,11 @@ async def run_rollouts(
     Raises `UsageError`, `StoreError`, `EndpointError` or `ChildFailed`; what was committed stays.
     """
     check_consistent(config, has_adapters=bool(config.adapter))
+    if is_staffed(config):
+        check_ray(config.ray)
+        check_places(config.workers, _most_in_flight(config))
+        if environment is not None:
+            check_is_data(environment)
     plot = await anyio.to_thread.run_sync(
         read_plot, config, config.tasks, config.split, environment, tasks
     )
@@ -116,9 +125,10 @@ class _Rollouts:
         recalled = await anyio.to_thread.run_sync(recall, store.path, tasks, config.group_size)
         await self._stage.take_up(self._plot, recalled, config.group_size, self._report)
         self._tally.take_up(recalled.finished, tasks)
-        begun = await self._stage.scheduler.run(
-            self._groups(recalled), lambda: self._untold < _UNTOLD
-        )
+        async with self._troupe() as troupe:
+            begun = await self._stage.scheduler.run(
+                self._groups(recalled, troupe), lambda: self._untold < _UNTOLD
+            )
         wanted = len(tasks) - len(recalled.done)
         kept = None
         if config.keep is not None:
@@ -127,16 +137,36 @@ class _Rollouts:
             store.path, budget_spent=begun < wanted, kept=kept, spending=self._stage.spent()
         )
 
-    def _groups(self, recalled: Recalled) -> Iterator[Group]:
+    @asynccontextmanager
+    async def _troupe(self) -> AsyncIterator[Troupe | None]:
+        """The workers that hold the conversations; None where this process does."""
+        if not is_staffed(self._config):
+            yield None
+            return
+        version = self._setting.policy.version
+        async with open_troupe(
+            self._config, self._plot, self._stage, version, self._report
+        ) as troupe:
+            yield troupe
+
+    def _groups(self, recalled: Recalled, troupe: Troupe | None) -> Iterator[Group]:
         for number, task in enumerate(self._plot.tasks, 1):
             if number not in recalled.done:
                 plan = recalled.plan(number, task, self._config.group_size, self._config.seed)
-                yield partial(self._play, plan)
+                yield partial(self._play, plan, troupe)
 
-    async def _play(self, plan: GroupPlan, placed: Callable[[], None]) -> None:
-        outcomes = await run_group(
-            plan, self._setting, self._count, slot=self._stage.scheduler.slot, placed=placed
-        )
+    async def _play(
+        self, plan: GroupPlan, troupe: Troupe | None, placed: Callable[[], None]
+    ) -> None:
+        async with _place_of(plan, troupe) as play:
+            outcomes = await run_group(
+                plan,
+                self._setting,
+                self._count,
+                slot=self._stage.scheduler.slot,
+                placed=placed,
+                play=play,
+            )
         played = _played(plan, outcomes)
         rewards = [r.reward for r in played.rollouts if r.reward is not None]
         if rewards and not (plan.record and plan.record.rewards):
@@ -154,6 +184,26 @@ class _Rollouts:
         self._tally.count(outcome)
         active = self._stage.scheduler.statistics().active
         self._on_progress(self._tally.progress(active, self._stage.spent()))
+
+
+@asynccontextmanager
+async def _place_of(plan: GroupPlan, troupe: Troupe | None) -> AsyncIterator[PlayRollout]:
+    """Where a group is played."""
+    if troupe is None:
+        yield run_rollout
+        return
+    async with troupe.group(plan) as group:
+        yield group.play
+
+
+def _most_in_flight(config: RolloutConfig) -> list[int]:
+    """Calls that each of the endpoints takes at once."""
+    own = [config.user_endpoint, config.tool_endpoint, config.judge_endpoint]
+    named = [each.max_in_flight for each in own if each.max_in_flight is not None]
+    policy = config.policy.max_in_flight
+    if config.policy.model is None and not config.policy.base_url:
+        policy = min(policy, config.concurrency)  # the embedded engine's
+    return [config.simulator.max_in_flight, policy, *named]
 
 
 def _played(plan: GroupPlan, outcomes: list[Outcome]) -> PlayedGroup:

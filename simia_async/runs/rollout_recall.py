@@ -171,17 +171,18 @@ def next_role(turns: Sequence[TurnRecord]) -> str:
 
 
 def _member(reader: Reader, record: TrajectoryRecord, tokens: int) -> Member:
-    if not _goes_on(record):
+    if not goes_on(record):
         return Member(record, is_done=True)
     turns = reader.turns(record.id)
     return Member(record, turns, tokens, reader.facts(trajectory_id=record.id))
 
 
 def _has_failed(reader: Reader, group: GroupRecord) -> bool:
-    return None in group.rewards and any(map(_goes_on, reader.trajectories(group_id=group.id)))
+    return None in group.rewards and any(map(goes_on, reader.trajectories(group_id=group.id)))
 
 
-def _goes_on(record: TrajectoryRecord) -> bool:
+def goes_on(record: TrajectoryRecord) -> bool:
+    """Whether a rollout is to be played on, not to stand as it ended."""
     if record.status == TrajectoryStatus.RUNNING:
         return True
     return record.stop_reason is not None and StopReason(record.stop_reason) in UNFINISHED

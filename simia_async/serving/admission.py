@@ -5,6 +5,7 @@ A submission may name no other place of the file system, and no variable of the 
 holds a key for an endpoint of its own choice.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -63,7 +64,8 @@ class Places:
         for name in undecided(KINDS[served]):
             if _is_stated(name, settings):
                 raise UsageError(f"{name}: cannot be set by a client of a server")
-        configure(KINDS[served], keywords_layer(KINDS[served], admitted))
+        config = configure(KINDS[served], keywords_layer(KINDS[served], admitted))
+        _check_workers(getattr(config, "workers", 0))
         return admitted
 
     def data(self, kind: str, runs: Iterable[Any]) -> tuple[str, ...]:
@@ -186,6 +188,13 @@ def is_plain(name: str) -> bool:
         and not name.startswith(("/", "~"))
         and all(part not in ("..", ".") and not part.startswith(".") for part in parts)
     )
+
+
+def _check_workers(workers: int) -> None:
+    """Raise `UsageError` for more processes than this machine has CPUs: it is not the client's."""
+    cpus = os.cpu_count() or 1
+    if workers > cpus:
+        raise UsageError(f"workers: found {workers}; on this server it must be at most {cpus}")
 
 
 def _is_below(place: Path, root: Path) -> bool:

@@ -55,6 +55,8 @@ class Meaning(StrEnum):
     """The variable with the key of an endpoint: the server's own choice."""
     COMMAND = "command"
     """One that would be run here, which no client may name."""
+    CLUSTER = "cluster"
+    """An address of machines, which no client may name."""
 
 
 OWN: Mapping[str, Meaning] = {
@@ -70,6 +72,7 @@ OWN: Mapping[str, Meaning] = {
     "lora_targets": Meaning.WORD,
     "model": Meaning.MODEL,
     "personas": Meaning.WORD,
+    "ray": Meaning.CLUSTER,
     "recorded": Meaning.FILE,
     "rubric": Meaning.FILE,
     "scenarios": Meaning.WORD,

@@ -7,6 +7,7 @@ estimate decides. Everything is seeded: the same conversations get the same answ
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 import msgspec
 from rensa import RMinHash, RMinHashLSH
@@ -39,6 +40,17 @@ class Sketch(msgspec.Struct, frozen=True):
     def similarity(self, other: "Sketch") -> float:
         """The estimated share of shingles that both have, of those that either has."""
         return float(self.minhash.jaccard(other.minhash))
+
+    def as_bytes(self) -> bytes:
+        """For another process."""
+        return bytes(self.minhash.__getstate__())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The sketch that `as_bytes` told of."""
+        minhash = RMinHash(_PERMUTATIONS, _SEED)
+        minhash.__setstate__(data)
+        return cls(minhash)
 
 
 class Duplicate(msgspec.Struct, frozen=True):

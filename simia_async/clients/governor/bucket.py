@@ -41,15 +41,21 @@ class Bucket:
     """
 
     def __init__(self, per_minute: float | None, now: float) -> None:
+        self._share = 1.0
+        """Which part of the quota is ours; `lease` changes it. Limits and what endpoints tell are
+        of the whole, level and rate of our part."""
         self.rate: float | None = per_minute / 60 if per_minute else None
         """Per second; None: not known."""
-        self.capacity = max(1.0, self.rate or 0.0)
+        self._whole_capacity = max(1.0, self.rate or 0.0)
         """Of a quota that was given to us, a second's worth; learnt ones tell their own."""
+        self.capacity = self._whole_capacity
         self.level = self.capacity * _BRIM
         self._ceiling = self.rate
         self._limit: float | None = None
         self._limit_of = -math.inf
         """When the request was sent that was told so."""
+        self._is_learnt = False
+        """Whether the endpoint has told the capacity; then others may use the quota too."""
         self._reserve = 0.0
         self._brim = self.capacity * _BRIM
         self._left_over = math.inf
@@ -114,6 +120,8 @@ class Bucket:
         ours = self._ceiling is not None and limit / 60 >= self._ceiling
         if not ours:
             self._learn_capacity(quota, limit, remaining)
+        # What others have left of their shares is not ours.
+        remaining *= self._share
         then = remaining - mark - self._corrections
         if first:
             # What was sent after this request is in our account, but not in what it was told.
@@ -123,8 +131,9 @@ class Bucket:
         if then < -_ROUNDED_OFF and at_present < -_ROUNDED_OFF:
             self._move(max(then, at_present) + _ROUNDED_OFF)
             self._left_over = 0.0
-        elif remaining > 0 and not ours:
-            # (Nothing left may also mean that there is a debt.)
+        elif remaining > 0 and not ours and self._share == 1.0:
+            # (Nothing left may also mean that there is a debt; and what others have not used yet
+            # of their shares is left over for them.)
             self._believe(min(then, at_present), now)
 
     def refused(
@@ -134,13 +143,26 @@ class Bucket:
         if self.rate is None:
             return
         self.refill(now)
+        remaining *= self._share
         # Headers are rounded; that the rest comes within `retry_after_s` is more exact.
-        left = max(remaining, min(amount, self.capacity) - retry_after_s * self.rate)
+        left = max(remaining, min(amount, self.capacity) - retry_after_s * self.rate / self._share)
         correction = left - self.level
         if correction > 0:
             # Some endpoints do not charge what they refuse.
             correction = max(0.0, min(correction, left - mark - self._corrections))
         self._move(correction)
+
+    def lease(self, share: float, now: float) -> None:
+        """Have this part of the quota, above 0 and up to 1, from now on. What is gained begins
+        empty: who had it before may have sent what it held.
+        """
+        self.refill(now)
+        factor, self._share = share / self._share, share
+        if self.rate is not None:
+            self.rate *= factor
+        self._set_capacity(self._whole_capacity)
+        if factor < 1 and self.level > 0:
+            self._move(self.level * (factor - 1))
 
     def _believe(self, left_over: float, now: float) -> None:
         self._left_over = max(0.0, min(self._left_over, left_over))
@@ -152,12 +174,13 @@ class Bucket:
 
     def _learn_limit(self, limit: float) -> None:
         self._limit = limit
-        self.rate = limit / 60
-        self.capacity = 1.0
-        if self._ceiling is not None and self._ceiling <= self.rate:
-            self.rate = self._ceiling
-            self.capacity = max(1.0, self.rate)
-        self._reserve, self._brim = 0.0, _BRIM * self.capacity
+        whole = limit / 60
+        self._whole_capacity, self._is_learnt = 1.0, False
+        if self._ceiling is not None and self._ceiling <= whole:
+            whole = self._ceiling
+            self._whole_capacity = max(1.0, whole)
+        self.rate = whole * self._share
+        self._set_capacity(self._whole_capacity)
 
     def _learn_capacity(self, quota: Quota, limit: float, remaining: float) -> None:
         """Rounding only ever makes a bucket look smaller, so the largest look is believed."""
@@ -165,9 +188,15 @@ class Bucket:
         if quota.reset_s is not None and quota.reset_s >= 0:
             # What is missing comes back at the known rate within the known time.
             capacity = min(limit, remaining + quota.reset_s * limit / 60)
-        if capacity > self.capacity and (remaining > 0 or quota.reset_s is None):
-            self.capacity = capacity
-            self._reserve, self._brim = _RESERVE * capacity, _BRIM * capacity
+        if capacity > self._whole_capacity and (remaining > 0 or quota.reset_s is None):
+            self._is_learnt = True
+            self._set_capacity(capacity)
+
+    def _set_capacity(self, whole: float) -> None:
+        self._whole_capacity = whole
+        self.capacity = max(1.0, whole * self._share)
+        self._reserve = _RESERVE * self.capacity if self._is_learnt else 0.0
+        self._brim = _BRIM * self.capacity
 
     def _move(self, correction: float) -> None:
         self._corrections += correction

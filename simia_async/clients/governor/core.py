@@ -66,6 +66,15 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """Whether the endpoint had too much to do: 503, 529, no answer in time."""
 
 
+class Lease(msgspec.Struct, frozen=True):
+    """The part of an endpoint that one of several governors has, where processes share it."""
+
+    share: float
+    """Of its quotas, above 0 and up to 1."""
+    places: int
+    """Calls that may be in flight, from 0 on."""
+
+
 class GovernorStatistics(msgspec.Struct, frozen=True, gc=False):
     """What a screen shows of a governor. Times in seconds, quotas a minute."""
 
@@ -118,6 +127,7 @@ class GovernorCore:
         """Calls under way, but for those that are taken for lost."""
         self.lost = 0
         """Calls under way of which nothing is expected any more; they occupy no place."""
+        self._share = 1.0
         self.paused_until = float("-inf")
         self._paused_at = float("-inf")
         self._noise = Noise()
@@ -189,7 +199,8 @@ class GovernorCore:
         if self.breaker.state != "closed":
             return max(self.breaker.probe_at, now)
         if self._is_full(now):
-            free_at = self._silent_since + self._silence_s
+            # Without a place, and nothing under way, only a lease makes room.
+            free_at = self._silent_since + self._silence_s if self.in_flight else math.inf
             if self._cooling:
                 free_at = min(free_at, self._cooling[0])
             return max(free_at, now) if free_at < math.inf else None
@@ -236,6 +247,13 @@ class GovernorCore:
             if not late:
                 weight = _SMOOTHING if self._latency_s else 1.0
                 self._latency_s += weight * (now - ticket.granted_at - self._latency_s)
+
+    def lease(self, lease: Lease, now: float) -> None:
+        """Have a part of what the endpoint takes from now on; others have the rest."""
+        self._share = lease.share
+        self.requests.lease(lease.share, now)
+        self.tokens.lease(lease.share, now)
+        self.window.bound(lease.places)
 
     def statistics(self, now: float) -> GovernorStatistics:
         """The governor as it stands."""
@@ -287,7 +305,7 @@ class GovernorCore:
             # Whatever is in flight may hang; a probe does not wait for it.
             return now >= self.breaker.probe_at
         if self._is_full(now):
-            if now >= self._silent_since + self._silence_s:
+            if self.in_flight and now >= self._silent_since + self._silence_s:
                 self._write_off()
                 self.breaker.silent(now)
             return False
@@ -304,7 +322,9 @@ class GovernorCore:
         cooling = self._cooling
         while cooling and cooling[0] <= now:
             cooling.popleft()
-        places = self.window.size if self._limits_known else min(self.window.size, _FIRST)
+        places = self.window.size
+        if not self._limits_known:
+            places = min(places, max(1.0, _FIRST * self._share))
         return self.in_flight + len(cooling) >= places
 
     def _grant(self, ticket: Ticket, now: float) -> None:

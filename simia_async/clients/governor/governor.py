@@ -5,6 +5,7 @@ import asyncio
 from simia_async.clients.governor.core import (
     GovernorCore,
     GovernorStatistics,
+    Lease,
     Outcome,
     Ticket,
 )
@@ -75,6 +76,11 @@ class Governor:
     def set_max_in_flight(self, max_in_flight: int) -> None:
         """Change the upper bound of calls at once."""
         self._core.window.resize(max_in_flight)
+        self._pump()
+
+    def lease(self, lease: Lease) -> None:
+        """Have a part of what the endpoint takes from now on; others have the rest."""
+        self._core.lease(lease, self._loop.time())
         self._pump()
 
     def statistics(self) -> GovernorStatistics:

@@ -25,6 +25,12 @@ class Window:
         self.max_in_flight = max_in_flight
         self.size = float(max_in_flight)
 
+    def bound(self, max_in_flight: int) -> None:
+        """Change the upper bound, 0 included, and keep what was learnt of how many are too many."""
+        is_free = self.size >= self.max_in_flight
+        self.max_in_flight = max_in_flight
+        self.size = float(max_in_flight) if is_free else min(self.size, float(max_in_flight))
+
     def succeeded(self, in_flight: int) -> None:
         """Grow, if it is the window that holds calls back."""
         if self.size < self.max_in_flight and in_flight >= self.size / 2:
@@ -41,6 +47,7 @@ class Window:
         if sent_at < self._decreased_at or now < self._decreased_at + latency_s:
             return
         # One call at least, or nothing would ever widen the window again.
-        self.size = max(1.0, self.size * (_HALF if mostly else _DECREASE))
+        fewer = max(1.0, self.size * (_HALF if mostly else _DECREASE))
+        self.size = min(fewer, float(self.max_in_flight))
         self._decreased_at = now
         self._epochs = 0.0
