@@ -8,7 +8,7 @@ import platform
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -131,6 +131,14 @@ class Store:
 
     async def write_all(self) -> None:
         """Commit whatever waits, again and again, until the store is closed and nothing does."""
+        try:
+            await self._write_all()
+        finally:
+            # A writer that is cancelled leaves nobody waiting for it.
+            self.close()
+            self._fail(self._waiting)
+
+    async def _write_all(self) -> None:
         loop = asyncio.get_running_loop()
         next_commit = loop.time()
         while True:
@@ -156,6 +164,9 @@ class Store:
             written = await self._database.write([records for records, _ in batch])
         except Exception as error:  # those who wait must hear of it, whatever it is
             written = Written([error] * len(batch), 0, 0.0)
+        except BaseException:
+            self._fail(batch)
+            raise
         self._commits += written.commits
         self._cpu_s += written.cpu_s
         for (records, committed), failure in zip(batch, written.failures, strict=True):
@@ -172,6 +183,11 @@ class Store:
                 complaint = StoreError(f"{self.path}: not written: {failure}")
                 complaint.__cause__ = failure
                 committed.set_exception(complaint)
+
+    def _fail(self, appends: Iterable[tuple[tuple[Record, ...], asyncio.Future[None]]]) -> None:
+        for _, committed in appends:
+            if not committed.done():
+                committed.set_exception(StoreError(f"{self.path}: the store's writer was ended"))
 
     async def beat(self, session: SessionRecord) -> None:
         """Say now and then that the owner lives."""
