@@ -8,7 +8,10 @@ READY := $(VENV)/.installed
 BENCH_VENV ?= .bench-venv
 BENCH_READY := $(BENCH_VENV)/.installed
 
-.PHONY: demo test check bench soak docs install clean
+# Each of the systems that rollouts are measured beside has an environment of its own, pinned.
+PEERS_READY := $(patsubst %,.peers-venv/%/.installed,verifiers inspect curator)
+
+.PHONY: demo test check bench studies peers-venv soak docs install clean
 
 demo: install ## the whole loop on the embedded default: generate, SFT, GRPO, held-out table
 	$(BIN)/simia demo
@@ -22,7 +25,7 @@ check: install ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; about an hour
+bench: install peers-venv $(BENCH_READY) ## speed, as ratios of two things in one run; 90 minutes
 	$(BIN)/python benchmarks/call_path.py --litellm-python $(BENCH_VENV)/bin/python
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/writer.py
@@ -30,12 +33,21 @@ bench: install $(BENCH_READY) ## speed, as ratios of two things in one run; abou
 	$(BIN)/python benchmarks/dedupe.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/rollouts.py
+	$(BIN)/python benchmarks/workers.py
 	$(BIN)/python -m benchmarks.grounding
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/sft.py
 	$(BIN)/python benchmarks/grpo.py
 	$(BIN)/python benchmarks/sft_trl.py --trl-python $(BENCH_VENV)/bin/python
 	$(BIN)/python -m benchmarks.rl_overlap
+	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.growth
+
+studies: install ## what training is worth, answered by many trainings: not speed; about eight hours
+	$(BIN)/python -m benchmarks.sft_pays --out runs/studies/sft-pays
+	$(BIN)/python -m benchmarks.rl_greedy --out runs/studies/rl-greedy
+	$(BIN)/python -m benchmarks.sim_to_real --out runs/studies/sim-to-real
+	$(BIN)/python -m benchmarks.unseen_world --out runs/studies/unseen-world
 
 soak: install ## what is too long for `test`: runs killed many times over
 	$(BIN)/pytest -m soak --timeout 900
@@ -57,5 +69,12 @@ $(BENCH_READY):
 		"$$(grep '^transformers==' constraints.txt)" "$$(grep '^peft==' constraints.txt)"
 	touch $@
 
+peers-venv: $(PEERS_READY) ## verifiers, inspect_ai and curator, for benchmarks.peers
+
+.peers-venv/%/.installed: benchmarks/peers/requirements/%.txt
+	$(PYTHON) -m venv .peers-venv/$*
+	.peers-venv/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH_VENV) .peers-venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -12,11 +12,19 @@ from typing import Any, Protocol, cast
 import httptools
 
 
+class Refused(Exception):
+    """The rate limit is reached: HTTP 429."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
 class Answerer(Protocol):
     """What is said, and what was asked."""
 
     def answer(self, request: bytes) -> tuple[bytes, float]:
-        """The body of an answer, and the seconds until it is there."""
+        """The body of an answer, and the seconds until it is there. May raise `Refused`."""
 
     def summary(self) -> dict[str, Any]:
         """Of the requests since the last time."""
@@ -50,17 +58,26 @@ class Connection(asyncio.Protocol):
             # Only a list of models is asked for without a body.
             self._send(b'{"object":"list","data":[]}')
             return
-        body, latency_s = self._answerer.answer(request)
+        try:
+            body, latency_s = self._answerer.answer(request)
+        except Refused as refused:
+            self._refuse(refused.retry_after_s)
+            return
         if latency_s:
             asyncio.get_running_loop().call_later(latency_s, self._send, body)
         else:
             self._send(body)
 
-    def _send(self, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    def _refuse(self, retry_after_s: int) -> None:
+        error = {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}
+        status = f"429 Too Many Requests\r\nRetry-After: {retry_after_s}".encode()
+        self._send(json.dumps({"error": error}).encode(), status)
+
+    def _send(self, body: bytes, status: bytes = b"200 OK") -> None:
+        head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         # Whoever asked may have been killed while the answer took its time.
         if not self._transport.is_closing():
-            self._transport.writelines((head % len(body), body))
+            self._transport.writelines((head % (status, len(body)), body))
 
 
 async def serve(answerer: Answerer) -> None:

@@ -1,24 +1,32 @@
-"""Policy and world of the rollouts' benchmarks: `python rollouts_mock.py LATENCY`.
+"""Policy and world of the rollouts' benchmarks: `python rollouts_mock.py LATENCY [REFUSED]`.
 
 One plain server for both, so that it costs less than those who are measured. What it answers, and
 how long that takes, follows from the conversation's name (`C-<number>-<turns>`), the role and how
 often the policy has spoken. The policy calls a tool and speaks by turns; when it has spoken often
 enough, the user is done.
 
-Prints its base URL. For every line on standard input it prints, as JSON, the greatest sum of drawn
-latencies of a conversation and how many requests there were since the last time; it ends with
-standard input.
+A share REFUSED of requests gets HTTP 429 with `Retry-After: 1`. Whether a call is refused, and how
+often before it is served, follows from its place too, so all who are measured meet the same.
+Conversation 99999 is a warm-up, answered at once. Whoever names no conversation tries the endpoint
+out, and is told "Hello.". Neither is counted but as `trials`.
+
+Prints its base URL. For every line on standard input it prints, as JSON, of what there was since
+the last time: how many `requests` were served, and how many of them again (`repeated`), how many
+were `refused`, how many `trials` there were, how many `megabytes` were asked with, and `ideal_s`:
+how long the longest conversation is that waits for nothing but drawn latencies and the seconds that
+refusals ask for. It ends with standard input.
 """
 
 import json
+import random
 import re
 import sys
 import zlib
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from plain_server import serve
+from plain_server import Refused, serve
 
 from simia_async.speed import run_fast
 from simia_async.testing import Latency
@@ -27,36 +35,88 @@ _NAME = re.compile(rb"C-(\d{5})-(\d+)")
 _ROLE = re.compile(rb'\\"role\\":\\"(user|tool|judge)\\"')
 _SPOKEN = (b'"role":"assistant"', b'"role": "assistant"', b'\\"role\\":\\"assistant\\"')
 _DRAWS = 4096
+_RETRY_AFTER_S = 1
+_WARM_UP = "C-99999-"
 _TEXT = "The reservation is in order and leaves as booked; nothing has to be paid for it. " * 3
 _FLIGHTS = [{"flight": f"HAT{n:03}", "origin": "SFO", "destination": "JFK"} for n in range(4)]
+
+
+class Place(NamedTuple):
+    """Where in which conversation somebody asks."""
+
+    name: str
+    turns: int
+    """How often the policy speaks there."""
+    role: str
+    spoken: int
+    """How often it has."""
+
+    def draw(self) -> int:
+        """Which latency it has."""
+        return zlib.crc32(f"{self.name} {self.role} {self.spoken}".encode()) % _DRAWS
+
+
+def place_of(request: bytes) -> Place | None:
+    """Told from a request's body. None if it names no conversation."""
+    name = _NAME.search(request)
+    if name is None:
+        return None
+    spoken = sum(map(request.count, _SPOKEN))
+    return Place(name[0].decode(), int(name[2]), role_of(request), spoken)
 
 
 class World:
     """What it says, and what it was asked."""
 
-    def __init__(self, latency: str) -> None:
+    def __init__(self, latency: str, refused_share: float = 0.0) -> None:
         distribution = Latency.parse(latency)
         self._draws = [distribution.quantile((n + 0.5) / _DRAWS) for n in range(_DRAWS)]
-        self._sums: Counter[bytes] = Counter()
-        self._requests = 0
+        self._refused_share = refused_share
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sums: Counter[str] = Counter()
+        self._attempts: Counter[Place] = Counter()
+        self._served: Counter[Place] = Counter()
+        self._refused = self._trials = self._bytes = 0
 
     def answer(self, request: bytes) -> tuple[bytes, float]:
-        """The body of an answer, and the seconds until it is there."""
-        name = _NAME.search(request)
-        assert name is not None, "every request names its conversation"
-        role = role_of(request)
-        spoken = sum(map(request.count, _SPOKEN))
-        draw = zlib.crc32(b"%s %s %d" % (name[0], role.encode(), spoken)) % _DRAWS
-        self._sums[name[0]] += self._draws[draw]
-        self._requests += 1
-        message = _message(role, name[0].decode(), spoken, int(name[2]))
-        return _completion(message, len(request)), self._draws[draw]
+        """The body of an answer, and the seconds until it is there. May raise `Refused`."""
+        place = place_of(request)
+        if place is None or place.name.startswith(_WARM_UP):
+            self._trials += 1
+            message = _message(place) if place else {"role": "assistant", "content": "Hello."}
+            return _completion(message, len(request)), 0.0
+        self._bytes += len(request)
+        self._refuse_some(place)
+        latency_s = self._draws[place.draw()]
+        if not self._served[place]:
+            self._sums[place.name] += latency_s
+        self._served[place] += 1
+        return _completion(_message(place), len(request)), latency_s
+
+    def _refuse_some(self, place: Place) -> None:
+        if place in self._served or not self._refused_share:
+            return
+        self._attempts[place] += 1
+        chance = random.Random(f"{place} {self._attempts[place]}")
+        if chance.random() < self._refused_share:
+            self._refused += 1
+            self._sums[place.name] += _RETRY_AFTER_S
+            raise Refused(_RETRY_AFTER_S)
 
     def summary(self) -> dict[str, float]:
         """Of the requests since the last time."""
-        summary = {"ideal_s": max(self._sums.values(), default=0.0), "requests": self._requests}
-        self._sums.clear()
-        self._requests = 0
+        requests = self._served.total()
+        summary = {
+            "ideal_s": max(self._sums.values(), default=0.0),
+            "requests": requests,
+            "repeated": requests - len(self._served),
+            "refused": self._refused,
+            "trials": self._trials,
+            "megabytes": self._bytes / 1e6,
+        }
+        self._forget()
         return summary
 
 
@@ -69,7 +129,8 @@ def role_of(request: bytes) -> str:
     return role[1].decode()
 
 
-def _message(role: str, name: str, spoken: int, turns: int) -> dict[str, Any]:
+def _message(place: Place) -> dict[str, Any]:
+    name, turns, role, spoken = place
     if role == "policy":
         return _spoken(name, spoken)
     if role == "user":
@@ -111,4 +172,4 @@ def _completion(message: dict[str, Any], size: int) -> bytes:
 
 
 if __name__ == "__main__":
-    run_fast(serve, World(sys.argv[1]))
+    run_fast(serve, World(sys.argv[1], *map(float, sys.argv[2:])))

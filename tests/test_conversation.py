@@ -3,6 +3,8 @@
 The policy here is a mock: a server that answers with the token ids of replies given beforehand.
 """
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -26,7 +28,8 @@ from simia_async.judging import Judge, Rubric
 from simia_async.messages import Message
 from simia_async.models import model_directory
 from simia_async.rendering.renderer import Renderer
-from simia_async.rollouts.conversation import Outcome, Seat, Setting, run_rollout
+from simia_async.rollouts import conversation
+from simia_async.rollouts.conversation import Conversation, Outcome, Seat, Setting, run_rollout
 from simia_async.rollouts.gate import Gate
 from simia_async.rollouts.groups import facts_of
 from simia_async.rollouts.stop_reason import StopReason
@@ -264,3 +267,26 @@ async def test_the_user_does_not_see_thoughts(play) -> None:
     stored = [Message(**turn.message) for turn in played.turns if turn.role == "assistant"]
     assert "<think>" in (stored[0].content or "")
     assert not played.outcome.solved
+
+
+async def test_one_that_has_ended_is_let_go_without_the_garbage_collector(
+    play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: weakref.WeakSet[Conversation] = weakref.WeakSet()
+    begun = []
+
+    class Watched(Conversation):
+        def __init__(self, setting: Setting, seat: Seat) -> None:
+            super().__init__(setting, seat)
+            alive.add(self)
+            begun.append(seat.trajectory_id)
+
+    monkeypatch.setattr(conversation, "Conversation", Watched)
+    task = draw_task(MINI_RETAIL, STATUS, 7, "heldout")
+    gc.disable()
+    try:
+        await play(task, MockPolicy(expert_replies(task, 0)))
+        assert begun
+        assert not alive
+    finally:
+        gc.enable()

@@ -65,6 +65,7 @@ async def test_a_key_submits_once(server: ServerProcess) -> None:
         assert (await first.wait(0.1)).state == "done"
 
 
+@pytest.mark.soak
 async def test_sft_learns_from_a_run_of_the_server_and_eval_plays_its_adapter(
     server: ServerProcess, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def check_measured(ours: list[Metrics], theirs: list[Metrics]) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.soak
 async def test_two_processes_learn_what_one_learns(
     sft_data: Path, rl_data: Path, tmp_path: Path
 ) -> None:

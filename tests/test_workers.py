@@ -159,7 +159,7 @@ async def test_together_they_keep_to_the_quota(tmp_path: Path) -> None:
 async def test_a_run_with_workers_is_steered(tmp_path: Path) -> None:
     run = tmp_path / "s.db"
     async with ScriptedServer(latency=0.2, log=False) as server:
-        config = config_for(server.base_url, tasks=40, group_size=2, concurrency=6, workers=2)
+        config = config_for(server.base_url, tasks=200, group_size=2, concurrency=24, workers=2)
         playing = asyncio.create_task(run_rollouts(config, run, report=pytest.fail))
         await until(lambda: sum(map(len, look(run).turns.values())) > 0)
         assert (await command(run, PAUSE)).answer
@@ -167,10 +167,12 @@ async def test_a_run_with_workers_is_steered(tmp_path: Path) -> None:
         held = look(run)
         await asyncio.sleep(0.5)
         assert look(run).turns == held.turns
+        # Of so many, some are between two turns.
         doomed = held.running()[-1]
         assert (await command(run, CANCEL, trajectory=doomed)).answer
         assert (await command(run, RESUME)).answer == "goes on"
-        await until(lambda: sum(map(len, look(run).turns.values())) > 60)
+        enough = sum(map(len, held.turns.values())) + 60
+        await until(lambda: sum(map(len, look(run).turns.values())) > enough)
         playing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await playing

@@ -1,4 +1,6 @@
-"""A run of rollouts as users get it: grounded world, ledger, every turn stored on disk first."""
+"""A run of rollouts as users get it: grounded world, ledger, every turn stored on disk first. One
+more argument is a number of workers, whose CPU time counts too.
+"""
 
 import asyncio
 import resource
@@ -31,6 +33,7 @@ def settings(job: Job) -> RolloutConfig:
         environment=ENVIRONMENT.name,
         group_size=1,
         concurrency=job.conversations,
+        workers=int(job.more[0]) if job.more else 0,
         policy=PolicyEndpoint(model="policy", **limits),
         simulator=Endpoint(model="world", **limits),
     )
@@ -68,6 +71,8 @@ async def main() -> None:
             on_progress=on_progress,
         )
         result = stopwatch.result(job)
+        workers = resource.getrusage(resource.RUSAGE_CHILDREN)
+        result["cpu_s"] += workers.ru_utime + workers.ru_stime
         watch.cancel()
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         check_store(path, job)

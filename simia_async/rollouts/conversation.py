@@ -164,12 +164,6 @@ class Conversation:
         self._phase = Phase.USER
         self._is_new = seat.begun is None
         self._recall(seat)
-        self._steps: dict[Phase, Callable[[], Awaitable[Phase]]] = {
-            Phase.USER: self._user_turn,
-            Phase.DEVICE: self._device_turn,
-            Phase.POLICY: self._policy_turn,
-            Phase.TOOLS: self._tool_turn,
-        }
 
     async def play(self) -> Outcome:
         """From where it stands to its end."""
@@ -195,13 +189,25 @@ class Conversation:
                 await self._setting.gate.passage()
                 if self._setting.gate.is_spent:
                     raise _Stop(StopReason.BUDGET, "the budget of the run is used up")
-                self._phase = await self._steps[self._phase]()
+                self._phase = await self._turn()
             assert self._stop is not None
             return await self._end(self._stop)
         except _Stop as stop:
             return await self._end(stop)
 
     # --- the phases
+
+    # A table of these methods would be a cycle: conversations that ended would fill the memory
+    # until the garbage collector walks through all that are under way.
+    async def _turn(self) -> Phase:
+        match self._phase:
+            case Phase.USER:
+                return await self._user_turn()
+            case Phase.DEVICE:
+                return await self._device_turn()
+            case Phase.POLICY:
+                return await self._policy_turn()
+        return await self._tool_turn()
 
     async def _user_turn(self) -> Phase:
         try:

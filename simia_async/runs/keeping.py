@@ -44,8 +44,8 @@ async def keep_for_sft(store: Store, environment: Environment, reward: float) ->
     good = await anyio.to_thread.run_sync(keeper.recall, reward)
     for start in range(0, len(good), _AT_ONCE):
         batch = good[start : start + _AT_ONCE]
-        for records in await anyio.to_thread.run_sync(keeper.judge, batch):
-            await store.append(*records)
+        # One transaction a batch: a commit for each would take longer than the rules.
+        await store.append(*await anyio.to_thread.run_sync(keeper.judge, batch))
     harvest = keeper.harvest
     return Kept(len(harvest.done), harvest.kept, harvest.rejected)
 
@@ -68,15 +68,13 @@ class _Keeper:
                     good.append(record)
         return [record for record in good if record.id not in looked_at]
 
-    def judge(
-        self, rollouts: list[TrajectoryRecord]
-    ) -> list[tuple[TrajectoryRecord | TurnRecord, ...]]:
+    def judge(self, rollouts: list[TrajectoryRecord]) -> list[TrajectoryRecord | TurnRecord]:
         """The records of what is made of them: too much work for the event loop."""
-        made = []
+        made: list[TrajectoryRecord | TurnRecord] = []
         with Reader(self._path) as reader:
             for rollout in rollouts:
                 messages = messages_for_policy(reader.turns(rollout.id))
-                made.append(self._made_of(rollout, messages))
+                made += self._made_of(rollout, messages)
         return made
 
     def _made_of(
