@@ -1,0 +1,1 @@
+"""Our rollouts beside those of verifiers, inspect_ai, curator and the reference's pattern."""
