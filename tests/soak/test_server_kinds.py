@@ -27,8 +27,9 @@ def test_each_is_done_by_its_runs(tmp_path: Path) -> None:
             assert seen["state"] == "done", seen["problem"]
             return str(view["id"])
 
-        made = done("generate", {"n": 4})
-        tasks = done("tasks", {"source": made})
+        world = {"environment": AGENT["environment"]}
+        made = done("generate", {**world, "n": 4})
+        tasks = done("tasks", {**world, "source": made})
         played = done("rollout", {**AGENT, "tasks": 4, "group_size": 2})
         before = (server.root / "runs" / played / "run.db").read_bytes()
         judged = done("judge", {}, played)
