@@ -94,8 +94,12 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def pack(frame: FromChild | ToChild) -> bytes:
-    """One frame as bytes: its length in four bytes, big-endian, then msgpack."""
-    body = _encoder.encode(frame)
+    """One frame as bytes: framed msgpack."""
+    return framed(_encoder.encode(frame))
+
+
+def framed(body: bytes) -> bytes:
+    """A body as `Unpacker` reads it: its length in four bytes, big-endian, then itself."""
     return len(body).to_bytes(_HEADER, "big") + body
 
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Mapping
 
 from simia_async.speed import run_fast
-from simia_async.supervision.frames import Unpacker
-from simia_async.workers.frames import FromWorker, ToWorker, body_of, packed, to_worker
+from simia_async.supervision.frames import Unpacker, framed
+from simia_async.workers.frames import FromWorker, ToWorker, body_of, to_worker
 from simia_async.workers.host import Host, OpenJob
 
 
@@ -52,7 +52,7 @@ class Outbox:
 
     def _flush(self) -> None:
         frames, self._frames = self._frames, []
-        self._write(packed(body_of(frames)))
+        self._write(framed(body_of(frames)))
 
 
 class Inbox(asyncio.Protocol):

@@ -135,7 +135,6 @@ FromWorker = Ready | Keep | Ended | Dropped | Broken | Leased | Failed
 _encoder = msgspec.json.Encoder()
 _to_worker = msgspec.json.Decoder(list[ToWorker])
 _from_worker = msgspec.json.Decoder(list[FromWorker])
-_HEADER = 4
 
 
 def as_raw(value: Any) -> msgspec.Raw:
@@ -146,11 +145,6 @@ def as_raw(value: Any) -> msgspec.Raw:
 def body_of(frames: list[ToWorker] | list[FromWorker]) -> bytes:
     """Several frames as one message."""
     return _encoder.encode(frames)
-
-
-def packed(body: bytes) -> bytes:
-    """A message as it goes through a pipe: its length, then itself."""
-    return len(body).to_bytes(_HEADER, "big") + body
 
 
 def to_worker(body: bytes) -> list[ToWorker]:

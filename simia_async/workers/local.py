@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from simia_async.supervision.frames import framed
 from simia_async.supervision.process import ChildProcess
-from simia_async.workers.frames import packed
 from simia_async.workers.link import Connect, Link, WorkerLost
 
 
@@ -18,7 +18,7 @@ class LocalLink:
 
     async def send(self, body: bytes) -> None:
         """Into the pipe; waits while that is full."""
-        if not await self._child.write(packed(body)):
+        if not await self._child.write(framed(body)):
             raise WorkerLost(str(await self._child.obituary()))
 
     async def receive(self) -> list[bytes]:
