@@ -23,6 +23,11 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
     usd: float = 0.0
     tokens: float = 0
 
+    @classmethod
+    def of(cls, call: CallRecord) -> "Amount":
+        """What one attempt has used up."""
+        return cls(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
+
     def __add__(self, other: "Amount") -> "Amount":
         return Amount(self.usd + other.usd, self.tokens + other.tokens)
 
@@ -144,7 +149,7 @@ class Spending:
 
         Raises `ConfigError` if there is a budget and the endpoint does not say what it used.
         """
-        amount = Amount(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
+        amount = Amount.of(call)
         if call.status == "ok" and not amount.tokens and self._is_limited:
             raise ConfigError(
                 f"{call.endpoint}: does not say how many tokens an answer used, so that no budget "

@@ -62,8 +62,7 @@ class Troupe:
                 continue
             if call.role == "policy" and call.status == "ok" and call.trajectory_id is not None:
                 self.tokens[call.trajectory_id] = call.tokens_in + call.tokens_out
-            cost = Amount(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
-            self._dearest_call = self._dearest_call.at_least(cost)
+            self._dearest_call = self._dearest_call.at_least(Amount.of(call))
             spending.charge(call)
         return spending.is_exceeded
 

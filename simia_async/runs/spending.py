@@ -51,7 +51,7 @@ def earlier_spending(
         for number, call in enumerate(filter(counts, reader.calls())):
             lost += call.status in _LOST
             priced = priced or call.cost_usd is not None
-            amount = _amount(call)
+            amount = Amount.of(call)
             dearest_call = dearest_call.at_least(amount)
             if call.role == "reviewer":
                 prepared += amount
@@ -83,10 +83,6 @@ def already_spent(path: Path) -> Earlier:
     """What the run at `path` has spent, for another run that counts it as its own."""
     earlier = earlier_spending(path)
     return Earlier(spent=earlier.spent, priced=earlier.priced)
-
-
-def _amount(call: CallRecord) -> Amount:
-    return Amount(call.cost_usd or 0.0, call.tokens_in + call.tokens_out)
 
 
 def cut_off_sentence(calls: int, earlier: Earlier) -> str:
