@@ -1,7 +1,6 @@
 """The processes of jobs: started, asked to end, and what they said last."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,13 +41,6 @@ def ask_to_end(database: Path, asked: int | None) -> int | None:
     except StoreError:
         return asked
     return sessions[-1].id
-
-
-def how_it_ended(code: int) -> str:
-    """An exit code in words."""
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"exited with {code}"
 
 
 def last_line(directory: JobDirectory) -> str:

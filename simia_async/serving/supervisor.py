@@ -29,7 +29,8 @@ from simia_async.serving.jobs import (
     new_job_id,
 )
 from simia_async.serving.log import Log, log_lines
-from simia_async.serving.spawning import ask_to_end, how_it_ended, last_line, spawn
+from simia_async.serving.spawning import ask_to_end, last_line, spawn
+from simia_async.supervision.endings import how_it_ended
 
 _LOOK_EVERY_S = 0.2
 _AFTER_FAILURE_S = 5.0

@@ -1,7 +1,6 @@
 """A child of several processes, which a launcher such as torchrun starts."""
 
 import contextlib
-import signal
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,6 +9,7 @@ import anyio
 import anyio.abc
 
 from simia_async.errors import ChildFailed, SimiaError, UsageError
+from simia_async.supervision.endings import how_it_ended
 from simia_async.supervision.frames import BEGINNING, Joined, Unpacker
 from simia_async.supervision.last_words import cause_of_death, last_error
 from simia_async.supervision.process import ChildProcess
@@ -74,10 +74,9 @@ class LaunchedProcess(ChildProcess):
         code, lines = self._process.returncode, list(self._last_words)
         assert code is not None
         cause = cause_of_death(lines)
-        if cause is None and code < 0:
-            cause = f"the launcher (pid {self.pid}) was killed by {signal.Signals(-code).name}"
         if cause is None:
-            cause = f"the launcher (pid {self.pid}) exited with {code}: {last_error(lines)}"
+            last = f": {last_error(lines)}" if code >= 0 else ""
+            cause = f"the launcher (pid {self.pid}) {how_it_ended(code)}{last}"
         if not self._has_begun:
             return UsageError(f"--launch: the {self.name} did not begin: {cause}")
         return ChildFailed(cause)

@@ -1,7 +1,6 @@
 """The owner's side: start a child, hear its frames, and say which one ended and why."""
 
 import contextlib
-import signal
 import subprocess
 import sys
 from collections import deque
@@ -14,6 +13,7 @@ import anyio.abc
 import msgspec
 
 from simia_async.errors import ChildFailed, SimiaError, UsageError, single_error
+from simia_async.supervision.endings import how_it_ended
 from simia_async.supervision.frames import Failed, FromChild, ToChild, Unpacker, pack
 
 _decoder = msgspec.msgpack.Decoder(FromChild)
@@ -111,11 +111,9 @@ class ChildProcess:
         """Which child ended, how, and its last words; waits for the end."""
         code = await self._process.wait()
         await anyio.sleep(0.05)  # lets what it wrote last arrive
-        if code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-        else:
-            last = self._last_words[-1] if self._last_words else "it said nothing"
-            how = f"exited with {code}: {last}"
+        how = how_it_ended(code)
+        if code >= 0:
+            how += f": {self._last_words[-1] if self._last_words else 'it said nothing'}"
         return ChildFailed(f"the {self.name} process (pid {self.pid}) {how}")
 
     async def _look_after(self) -> None:
