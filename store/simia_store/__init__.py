@@ -14,6 +14,7 @@ from simia_store.commands import (
     STOP_AFTER_STEP,
     send_command,
     wait_for_answer,
+    watch_command,
 )
 from simia_store.errors import SimiaError, StoreError
 from simia_store.pages import Order, Page
@@ -105,6 +106,7 @@ __all__ = [
     "standing",
     "usage_by_role",
     "wait_for_answer",
+    "watch_command",
 ]
 
 _WRITING = {"Store", "WriterStatistics", "open_store"}

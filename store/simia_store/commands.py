@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,20 @@ def wait_for_answer(
     or no such command.
     """
     until = time.monotonic() + timeout_s
+    watched = watch_command(path, number)
+    while True:
+        command, owned = next(watched)
+        taken_up = until_taken_up and command.answer is not None
+        answered = command.status != CommandStatus.WAITING or taken_up
+        if answered or not owned or time.monotonic() >= until:
+            return command
+
+
+def watch_command(path: Path, number: int) -> Iterator[tuple[CommandRecord, bool]]:
+    """A command again and again, and whether somebody owns the run. Blocks in between.
+
+    Raises `StoreError` if there is no such run or no such command.
+    """
     with Reader(path) as reader:
         while True:
             # Asked first: an owner's last words are answers.
@@ -70,8 +85,5 @@ def wait_for_answer(
             command = reader.command(number)
             if command is None:
                 raise StoreError(f"{path}: holds no command {number}")
-            taken_up = until_taken_up and command.answer is not None
-            answered = command.status != CommandStatus.WAITING or taken_up
-            if answered or not owned or time.monotonic() >= until:
-                return command
+            yield command, owned
             time.sleep(_LOOK_EVERY_S)

@@ -10,18 +10,15 @@ import msgspec
 from simia_store import (
     CommandRecord,
     CommandStatus,
-    Reader,
     Standing,
-    StoreError,
-    has_owner,
     send_command,
+    watch_command,
 )
 
 from simia_tui.feed import Snapshot
 
 ANSWER_WITHIN_S = 30.0
 """An owner that has not even taken a command up for so long is not waited for."""
-LOOK_EVERY_S = 0.1
 _PLAYED = ("rollout", "rl", "eval")
 """Kinds of run whose conversations a judge can be given again."""
 _JUDGE_FLAGS = {
@@ -64,25 +61,18 @@ def ask(path: Path, name: str, arguments: dict[str, Any]) -> Iterator[Answer | N
     number = send_command(path, name, **arguments)
     until = time.monotonic() + ANSWER_WITHIN_S
     said: str | None = None
-    with Reader(path) as reader:
-        while True:
-            # Asked first: an owner's last words are answers.
-            owned = has_owner(reader.sessions())
-            command = reader.command(number)
-            if command is None:
-                raise StoreError(f"{path}: holds no command {number}")
-            if command.status != CommandStatus.WAITING:
-                yield _last(command)
-                return
-            if not owned:
-                yield Answer(f"{spoken(name)}: the run's owner ended without a word", is_good=False)
-                return
-            if command.answer is None and time.monotonic() > until:
-                yield no_answer(name)
-                return
-            is_news, said = command.answer != said, command.answer
-            yield Answer(f"{spoken(name)}: {said}", True, is_last=False) if is_news else None
-            time.sleep(LOOK_EVERY_S)
+    for command, owned in watch_command(path, number):
+        if command.status != CommandStatus.WAITING:
+            yield _last(command)
+            return
+        if not owned:
+            yield Answer(f"{spoken(name)}: the run's owner ended without a word", is_good=False)
+            return
+        if command.answer is None and time.monotonic() > until:
+            yield no_answer(name)
+            return
+        is_news, said = command.answer != said, command.answer
+        yield Answer(f"{spoken(name)}: {said}", True, is_last=False) if is_news else None
 
 
 def _last(command: CommandRecord) -> Answer:
