@@ -16,7 +16,7 @@ from simia_async.workers.frames import Begin, Forget, Hold
 from simia_async.workers.landlord import Landlord
 from simia_async.workers.link import Connect, WorkerLost
 from simia_async.workers.member import Member
-from simia_async.workers.statistics import WorkerStatistics, together
+from simia_async.workers.statistics import WorkerStatistics, together, what_was
 
 
 class Slot(msgspec.Struct):
@@ -139,23 +139,7 @@ class Pool:
             slot.cpu_s += member.cpu_s
             self._landlord.bury(member)
             for name, stands in member.governors.items():
-                self._past[name].append(
-                    msgspec.structs.replace(
-                        stands,
-                        in_flight=0,
-                        lost=0,
-                        waiting=0,
-                        waiting_fresh=0,
-                        window=0.0,
-                        max_in_flight=0,
-                        requests_per_minute=None,
-                        tokens_per_minute=None,
-                        requests_left=None,
-                        tokens_left=None,
-                        paused_s=0.0,
-                        breaker="closed",
-                    )
-                )
+                self._past[name].append(what_was(stands))
 
     def _give_up(self, death: WorkerLost) -> None:
         self._left -= 1

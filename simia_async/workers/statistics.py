@@ -66,6 +66,25 @@ def together(each: Sequence[GovernorStatistics]) -> GovernorStatistics:
     )
 
 
+def what_was(stands: GovernorStatistics) -> GovernorStatistics:
+    """Of a governor that is no more: its counts, without what it had under way or at hand."""
+    return msgspec.structs.replace(
+        stands,
+        in_flight=0,
+        lost=0,
+        waiting=0,
+        waiting_fresh=0,
+        window=0.0,
+        max_in_flight=0,
+        requests_per_minute=None,
+        tokens_per_minute=None,
+        requests_left=None,
+        tokens_left=None,
+        paused_s=0.0,
+        breaker="closed",
+    )
+
+
 def _sum(parts: Sequence[float | None]) -> float | None:
     """Of those that know; None if nobody does."""
     known = [part for part in parts if part is not None]
