@@ -13,6 +13,7 @@ from simia_store.checks import check
 
 import simia_async
 from simia_async.config import Budget, Endpoint, GenerateConfig
+from simia_async.config.roles import ToolEndpoint, UserEndpoint
 from simia_async.environments import load_environment
 from simia_async.errors import ChildFailed, ConfigError, UsageError
 from simia_async.runs import staffing
@@ -68,6 +69,22 @@ async def test_the_same_is_played_and_facts_are_the_same(tmp_path: Path) -> None
             list(reader.all(FactRecord))
         )
     assert set(calls) == {"ok"}
+
+
+async def test_roles_with_one_governor_tell_the_same_of_it(tmp_path: Path) -> None:
+    run = tmp_path / "r.db"
+    async with ScriptedServer(latency=0.005) as server:
+        own = {
+            "user_endpoint": UserEndpoint(max_in_flight=8),
+            "tool_endpoint": ToolEndpoint(max_in_flight=8),
+        }
+        config = config_for(server.base_url, tasks=4, group_size=2, workers=2, **own)
+        await run_rollouts(config, run, report=pytest.fail)
+    with Reader(run) as reader:
+        told = {each.source: each.sample for each in reader.statistics()}
+        asked = [call.role for call in reader.calls() if call.role in ("user", "tool")]
+    assert told["user"] == told["tool"]
+    assert told["user"]["ok"] == len(asked)
 
 
 async def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path) -> None:

@@ -215,7 +215,14 @@ async def open_troupe(
     assert place is not None, "the policy of such a run stands at an endpoint"
     given = Given(config, ship(plot.environment), plot.rubric, lines, place, version)
     async with open_workers(config, JOB, as_raw(given), governors, report) as pool:
-        stage.told |= pool.sources()
+        sources = pool.sources()
+        # Roles that share a governor tell the same of it.
+        sources |= {
+            role: sources[names[id(client.governor)]]
+            for role, client in stage.clients.items()
+            if role in stage.told
+        }
+        stage.told |= sources
         pool.hold(held=stage.scheduler.gate.is_paused)
         stage.hold_also = lambda held: pool.hold(held=held)
         yield Troupe(pool, stage, plot.rubric.votes)
