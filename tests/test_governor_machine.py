@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from simia_async.clients.governor import Outcome, Ticket
-from simia_async.clients.governor.bucket import Quota
+from simia_async.clients.governor.bucket import Bucket, Quota
 from simia_async.clients.governor.core import GovernorCore
 from simia_async.clients.headers import read_quota, read_retry_after
 
@@ -200,3 +200,9 @@ TestGovernorMachine.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_a_limit_that_is_as_good_as_none_says_nothing() -> None:
+    bucket = Bucket(None, 0.0)
+    bucket.learn(Quota(5e-324), bucket.take(1), 0.0, 1.0)
+    assert bucket.seconds_until(1, 1.0) == 0.0

@@ -5,7 +5,8 @@ import math
 import msgspec
 
 _ABSURD = 1e15
-"""No endpoint has such a quota; a header that says so says nothing."""
+_SLIGHT = 1e-6
+"""No endpoint has such a quota; a header that says more or less says nothing."""
 _RESERVE = 0.1
 """Share of the bucket that is not touched: what waits in the network arrives bunched, and others
 may use the quota too.
@@ -103,7 +104,7 @@ class Bucket:
     def learn(self, quota: Quota, mark: float, sent_at: float, now: float) -> None:
         """Take in what the response to a request said; `mark` is from when it was sent."""
         limit, remaining = quota.limit_per_minute, quota.remaining
-        if limit is None or not 0 < limit < _ABSURD:
+        if limit is None or not _SLIGHT < limit < _ABSURD:
             return
         self.refill(now)
         first = self.rate is None
