@@ -8,7 +8,16 @@ from pathlib import Path
 
 import anyio
 import pytest
-from simia_store import CANCEL, PAUSE, RESUME, FactRecord, Reader, RunStatus, TrajectoryStatus
+from simia_store import (
+    CANCEL,
+    PAUSE,
+    RESUME,
+    CallRecord,
+    FactRecord,
+    Reader,
+    RunStatus,
+    TrajectoryStatus,
+)
 from simia_store.checks import check
 
 import simia_async
@@ -20,7 +29,8 @@ from simia_async.runs import staffing
 from simia_async.runs.generate import run_generate
 from simia_async.runs.rollout import run_rollouts
 from simia_async.testing import Quota, ScriptedServer
-from simia_async.workers import pool
+from simia_async.workers import host, pool
+from simia_async.workers.host import OwnersRecord
 from tests.killed_rollouts import SIMIA, look, rollout_command
 from tests.rollout_servers import command
 from tests.worker_runs import (
@@ -34,6 +44,8 @@ from tests.worker_runs import (
     until,
     workers_of,
 )
+
+CALL = CallRecord(7, "policy", "", "", 1, "ok", 0.0)
 
 
 async def test_the_same_is_kept_whoever_writes(tmp_path: Path, scripted_simulator: str) -> None:
@@ -69,6 +81,25 @@ async def test_the_same_is_played_and_facts_are_the_same(tmp_path: Path) -> None
             list(reader.all(FactRecord))
         )
     assert set(calls) == {"ok"}
+
+
+async def test_what_was_cancelled_is_acknowledged_before_what_comes_after_it() -> None:
+    told: list[object] = []
+    record = OwnersRecord(told.append)
+
+    async def piece() -> None:
+        host._piece.set(7)
+        with anyio.move_on_after(0.01):
+            await record.append(CALL)
+        await record.append(CALL)
+
+    working = asyncio.create_task(piece())
+    await until(lambda: len(told) == 2)
+    record.committed(7)
+    await asyncio.sleep(0)
+    assert not working.done()
+    record.committed(7)
+    await working
 
 
 async def test_roles_with_one_governor_tell_the_same_of_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
@@ -73,22 +74,31 @@ class OwnersRecord:
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._waiting: defaultdict[int, deque[asyncio.Future[None]]] = defaultdict(deque)
+        """Of each piece, what it has asked for, in order: one that was cancelled meanwhile is
+        acknowledged before what it asks for next.
+        """
 
     async def append(self, *records: Any) -> None:
         """Have `records` written in one transaction, for the piece of work in whose task it is
-        asked. Returns when they are committed. A piece asks for one at a time.
+        asked. Returns when they are committed.
         """
         if not records:
             return
         number = _piece.get()
-        committed = self._waiting[number] = asyncio.get_running_loop().create_future()
+        committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[number].append(committed)
         self._tell(kept_in(number, records))
         await committed
 
     def committed(self, number: int) -> None:
         """What a piece of work has asked for is written down."""
-        self._waiting.pop(number).set_result(None)
+        waiting = self._waiting[number]
+        committed = waiting.popleft()
+        if not waiting:
+            del self._waiting[number]
+        if not committed.done():
+            committed.set_result(None)
 
 
 class Host:
