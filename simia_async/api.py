@@ -167,9 +167,12 @@ async def train_sft(
     """
     config = configure(SftConfig, keywords_layer(SftConfig, settings))
     path = _place(run) or default_path("sft")
+    adapters = adapters_directory(path, out)
     named = [data] if isinstance(data, str | Path) else data
-    sources = [Path(each) for each in named or ()] or [await make_demo_data(path, report=report)]
-    return await run_sft(config, sources, path, adapters_directory(path, out))
+    sources = [Path(each) for each in named or ()]
+    if not sources:
+        sources = [await make_demo_data(config, path, adapters, report=report)]
+    return await run_sft(config, sources, path, adapters)
 
 
 async def train_rl(

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from simia_store import Reader, RunStatus, StoreError
 
+from tests.proc import children, is_there
+
 pytest.importorskip("torch")
 
 SIMIA = [sys.executable, "-c", "from simia_async.cli.main import main; main()"]
@@ -22,29 +24,13 @@ ENGINE = "simia_async.inference.server"
 TRAINER = "simia_async.training.worker"
 
 
-def children(parent: int) -> dict[str, int]:
+def by_module(parent: int) -> dict[str, int]:
     """Module to pid of the simia children of a process."""
     found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) != parent:
-                continue
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-        except (OSError, IndexError):
-            continue  # it ended while we looked
-        if b"-m" in command:
-            found[command[command.index(b"-m") + 1].decode()] = int(entry.name)
+    for pid, command in children(parent).items():
+        if "-m" in command:
+            found[command[command.index("-m") + 1]] = pid
     return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
 
 
 def wait_for(condition, what: str):
@@ -72,7 +58,7 @@ class RlRun:
     def when_talking(self) -> dict[str, int]:
         """Children, once a conversation is under way."""
         wait_for(self._has_turns, "a turn in the store")
-        return children(self.process.pid)
+        return by_module(self.process.pid)
 
     def _has_turns(self) -> bool:
         assert self.process.poll() is None, self.process.communicate()
@@ -112,9 +98,9 @@ def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None
         for module in (SIMULATOR, ENGINE):
             os.kill(pids[module], signal.SIGKILL)
         wait_for(lambda: run.finished() == 6, "the rollouts of the step")
-        second = children(run.process.pid)[ENGINE]
+        second = by_module(run.process.pid)[ENGINE]
         os.kill(second, signal.SIGKILL)
-        wait_for(lambda: not alive(second), "the engine to end")
+        wait_for(lambda: not is_there(second), "the engine to end")
         os.kill(pids[TRAINER], signal.SIGCONT)
         code, said = run.end()
     assert code == 0, said
@@ -122,7 +108,7 @@ def test_a_killed_simulator_and_engine_are_started_again(tmp_path: Path) -> None
         died = f"the {name} process (pid {pids[module]}) was killed by SIGKILL"
         assert f"{died}; starting it again (1 of 3)" in said
     assert f"(pid {second}) was killed by SIGKILL; starting it again (2 of 3)" in said
-    assert not any(alive(pid) for pid in (*pids.values(), second))
+    assert not any(is_there(pid) for pid in (*pids.values(), second))
     with Reader(run.database) as reader:
         assert reader.run().status == RunStatus.DONE
         assert [adapter.version for adapter in reader.adapters()] == [1]
@@ -137,9 +123,9 @@ def test_an_endpoint_keeps_the_port_that_was_picked(tmp_path: Path) -> None:
         owner = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
         try:
             endpoint = owner.stdout.readline().split()[1]
-            first = children(owner.pid)[ENGINE]
+            first = by_module(owner.pid)[ENGINE]
             os.kill(first, signal.SIGKILL)
-            wait_for(lambda: children(owner.pid).get(ENGINE, first) != first, "the second engine")
+            wait_for(lambda: by_module(owner.pid).get(ENGINE, first) != first, "the second engine")
             wait_for(lambda: answers(f"{endpoint}/models"), "its answer, where the first was")
         finally:
             owner.terminate()
@@ -163,7 +149,7 @@ def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:
     assert code == 3
     assert f"the trainer process (pid {pids[TRAINER]}) was killed by SIGKILL, in step 1" in said
     assert "Traceback" not in said
-    assert not any(alive(pid) for pid in pids.values())
+    assert not any(is_there(pid) for pid in pids.values())
     with Reader(run.database) as reader:
         assert reader.run().status == RunStatus.FAILED
         assert "SIGKILL" in (reader.run().reason or "")
@@ -174,7 +160,7 @@ def test_a_killed_owner_leaves_no_orphans(tmp_path: Path) -> None:
         pids = run.when_talking()
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.communicate()
-        wait_for(lambda: not any(alive(pid) for pid in pids.values()), "the children to end")
+        wait_for(lambda: not any(is_there(pid) for pid in pids.values()), "the children to end")
     with Reader(run.database) as reader:
         assert reader.run().status == RunStatus.RUNNING
 
@@ -188,7 +174,7 @@ def test_a_polite_request_ends_everything(tmp_path: Path, sent: signal.Signals) 
         stderr=subprocess.PIPE,
         text=True,
     )
-    pids = wait_for(lambda: children(process.pid), "the simulator")
+    pids = wait_for(lambda: by_module(process.pid), "the simulator")
 
     def has_begun() -> bool:
         try:
@@ -204,6 +190,6 @@ def test_a_polite_request_ends_everything(tmp_path: Path, sent: signal.Signals) 
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert not any(alive(pid) for pid in pids.values())
+    assert not any(is_there(pid) for pid in pids.values())
     with Reader(database) as reader:
         assert reader.run().reason == "stopped from outside"

@@ -20,6 +20,7 @@ import simia_async
 from simia_async.cli.main import app
 from simia_async.errors import ConfigError, EndpointUnavailable
 from simia_async.serving.guards import _REQUESTS_A_MINUTE, _Rate
+from tests.proc import is_there
 from tests.servers import SIMIA, ServerProcess, until
 from tests.test_serving import record, slow, state
 
@@ -140,7 +141,7 @@ def test_a_full_disk_is_told_and_survived(tmp_path: Path) -> None:
         assert server.ask("POST", f"/v1/runs/{number}/stop")[0] == 507
         owner = int(record(server, number).with_name("run.db.lock").read_text())
         os.kill(owner, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{owner}/cmdline").read_text())
+        until(lambda: not is_there(owner))
         assert server.ask("GET", "/readyz")[0] == 200
         resource.prlimit(pid, resource.RLIMIT_FSIZE, no_limit)
         until(lambda: server.ask("GET", f"/v1/runs/{number}")[1]["attempts"] == 2)

@@ -25,6 +25,7 @@ from simia_async.runs.card import run_card
 from simia_async.runs.tau2 import import_results, run_tau2
 from simia_async.runs.tau2_command import find_tau2, run_environment, run_words
 from tests.conftest import Served
+from tests.proc import is_there
 
 HERE = Path(__file__).parent
 runner = CliRunner()
@@ -389,14 +390,6 @@ def test_the_command_with_a_policy_of_its_own(tau2: str, tmp_path: Path) -> None
     assert (result["simulations"], result["policy"]) == (2, "hosted_vllm/policy@0")
     shown = runner.invoke(app, ["runs", "show", str(run)])
     assert "kind       tau2" in shown.stdout
-
-
-def is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -21,7 +21,7 @@ from simia_async.runs.sft import run_sft
 from simia_async.supervision.frames import Metrics
 from simia_async.training.sft import train_sft
 from tests.sft_runs import SMALL, CutOff, adapter_bytes, check_goes_on, cut_at, left_over, make_data
-from tests.test_processes import TRAINER, children
+from tests.test_processes import TRAINER, by_module
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def kill_at(step: int):
 
     def on_metrics(metrics: Metrics) -> None:
         if metrics.step == step:
-            os.kill(children(os.getpid())[TRAINER], signal.SIGKILL)
+            os.kill(by_module(os.getpid())[TRAINER], signal.SIGKILL)
 
     return on_metrics
 

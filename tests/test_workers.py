@@ -32,12 +32,12 @@ from simia_async.testing import Quota, ScriptedServer
 from simia_async.workers import host, pool
 from simia_async.workers.host import OwnersRecord
 from tests.killed_rollouts import SIMIA, look, rollout_command
+from tests.proc import is_there
 from tests.rollout_servers import command
 from tests.worker_runs import (
     check_same,
     check_within,
     config_for,
-    is_there,
     kept_by,
     pids,
     sent_by,

@@ -11,33 +11,14 @@ from simia_store import Reader, TrajectoryStatus
 
 from simia_async.config import SCRIPTED_AGENT, Endpoint, PolicyEndpoint, RolloutConfig
 from tests.killed_rollouts import conversations, facts, look
+from tests.proc import children
 
 PROGRAM = "simia_async.runs.worker"
 
 
 def workers_of(owner: int) -> list[int]:
     """Pids of an owner's workers, oldest first."""
-    return sorted(
-        int(place.name)
-        for place in Path("/proc").iterdir()
-        if place.name.isdigit() and _is_worker(place, owner)
-    )
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process exists and has not ended."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def _is_worker(place: Path, owner: int) -> bool:
-    try:
-        parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-        return parent == owner and PROGRAM in (place / "cmdline").read_text()
-    except OSError:  # it has ended meanwhile
-        return False
+    return [pid for pid, command in children(owner).items() if PROGRAM in command]
 
 
 def kept_by(run: Path) -> dict[int, Any]:

@@ -76,8 +76,8 @@ def sft(
             sources, adapters = stored_places(resume)
             sources, adapters = data or sources, out or adapters
         else:
-            sources = data or [await _demo_data(place, hidden=as_json)]
             adapters = adapters_directory(place, out)
+            sources = data or [await _demo_data(config, place, adapters, hidden=as_json)]
         with progress_bar("train sft", hidden=as_json) as bar:
             async with shown_in(trackers, place, report):
                 return await run_sft(config, sources, place, adapters, on_metrics=show_losses(bar))
@@ -104,10 +104,10 @@ def show_losses(bar: Bar) -> Callable[[Metrics], None]:
     return show
 
 
-async def _demo_data(place: Path, *, hidden: bool) -> Path:
+async def _demo_data(config: SftConfig, place: Path, adapters: Path, *, hidden: bool) -> Path:
     with progress_bar("generate", hidden=hidden) as bar:
         return await make_demo_data(
-            place, report=report, on_progress=lambda p: show_progress(bar, p)
+            config, place, adapters, report=report, on_progress=lambda p: show_progress(bar, p)
         )
 
 

@@ -69,16 +69,12 @@ async def run_sft(
     Raises `UsageError`, `StoreError`, or `ChildFailed` if the trainer dies.
     """
     # First, so that wrong settings, a wrong model or directory leave no run behind.
-    if config.patience is not None and config.eval_share == 0:
-        raise ConfigError("--patience: also needs --eval-share: what to evaluate")
+    await anyio.to_thread.run_sync(check_sft, config, path, adapters)
     launcher = read_launcher(config.launch)
-    await anyio.to_thread.run_sync(Renderer, model_directory(config.model))
     for run in data:
         with Reader(run):
             pass
     is_new = not await anyio.to_thread.run_sync(path.exists)
-    if _earlier_run(path) is None:
-        check_unpublished(adapters)
     own = msgspec.structs.asdict(config)
     settings = _SftRun(**own, data=tuple(map(str, data)), adapters=str(adapters))
     commands: dict[str, Obey] = {}
@@ -98,6 +94,16 @@ async def run_sft(
             await anyio.to_thread.run_sync(delete, path)
         raise
     return await anyio.to_thread.run_sync(_result, path, done)
+
+
+def check_sft(config: SftConfig, path: Path, adapters: Path) -> None:
+    """Raise `UsageError` if a run at `path` would refuse its settings, its model or the directory."""
+    if config.patience is not None and config.eval_share == 0:
+        raise ConfigError("--patience: also needs --eval-share: what to evaluate")
+    read_launcher(config.launch)
+    Renderer(model_directory(config.model))
+    if _earlier_run(path) is None:
+        check_unpublished(adapters)
 
 
 async def _follow(
