@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,11 @@ os.environ.pop("COLUMNS", None)
 # Several processes run tests, and children of theirs models: threads of torch that wait for each
 # other would spin, which makes small models ten times slower. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Tests start a few hundred processes of ours. What they import is compiled once, also where the
+# environment says that nothing is to be written beside the sources.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A busy machine is slow at drawing examples, which says nothing of the code. On CI the examples are
 # the same each time; elsewhere new ones are looked for.

@@ -1,12 +1,11 @@
 """Trainers of several processes: which processes there are, and how far two adapters differ."""
 
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from safetensors.torch import load_file
 
-from tests.proc import children, is_there
+from tests.proc import children
 
 TORCHRUN = "torchrun --standalone --nproc-per-node 2"
 _MODULE = "simia_async.training.worker"
@@ -23,14 +22,6 @@ def trainer_processes(launcher: int) -> dict[int, int]:
             ranks = [each.removeprefix("RANK=") for each in variables if each.startswith("RANK=")]
             found.update({int(rank): pid for rank in ranks})
     return found
-
-
-def wait_until_gone(pids: list[int], seconds: float = 30) -> None:
-    """Fail if one of them stays."""
-    until = time.monotonic() + seconds
-    while running := [pid for pid in pids if is_there(pid)]:
-        assert time.monotonic() < until, f"{running} live on"
-        time.sleep(0.05)
 
 
 def largest_difference(one: Path, other: Path) -> float:

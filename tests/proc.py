@@ -1,5 +1,6 @@
 """Which processes there are, and whose children."""
 
+import time
 from pathlib import Path
 
 
@@ -23,6 +24,14 @@ def is_there(pid: int) -> bool:
         return _stat(Path(f"/proc/{pid}"))[0] != "Z"
     except OSError:
         return False
+
+
+def wait_until_gone(pids: list[int], seconds: float = 30) -> None:
+    """Fail if one of them stays."""
+    until = time.monotonic() + seconds
+    while running := [pid for pid in pids if is_there(pid)]:
+        assert time.monotonic() < until, f"{running} live on"
+        time.sleep(0.05)
 
 
 def _stat(entry: Path) -> list[str]:

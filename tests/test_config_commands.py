@@ -222,7 +222,7 @@ KEYS = st.one_of(
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(key=KEYS)
 def test_keys_of_all_kinds_are_told_from_names_of_variables(key: str) -> None:

@@ -264,6 +264,7 @@ async def test_another_file_is_another_run(
             await measure_at(house, recorded, run, calls=2)
 
 
+@pytest.mark.soak
 def test_all_real_conversations_are_refused_by_the_scripted_simulator(
     airline_seeds: Path, tmp_path: Path
 ) -> None:

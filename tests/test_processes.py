@@ -155,16 +155,6 @@ def test_a_killed_trainer_ends_the_run_cleanly(tmp_path: Path) -> None:
         assert "SIGKILL" in (reader.run().reason or "")
 
 
-def test_a_killed_owner_leaves_no_orphans(tmp_path: Path) -> None:
-    with rl_run(tmp_path) as run:
-        pids = run.when_talking()
-        os.kill(run.process.pid, signal.SIGKILL)
-        run.process.communicate()
-        wait_for(lambda: not any(is_there(pid) for pid in pids.values()), "the children to end")
-    with Reader(run.database) as reader:
-        assert reader.run().status == RunStatus.RUNNING
-
-
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_polite_request_ends_everything(tmp_path: Path, sent: signal.Signals) -> None:
     database = tmp_path / "g.db"

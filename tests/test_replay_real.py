@@ -148,9 +148,10 @@ async def test_the_real_observations_hold_in_a_grounded_world(
 async def test_calls_that_are_written_as_text_are_the_same_calls(
     recorded: list[Recorded], tmp_path: Path, calls: str, text_of
 ) -> None:
+    some = recorded[::3]
     played = await replay(
-        recorded, tmp_path / "r.db", in_text(text_of), world="transcript", calls=calls
+        some, tmp_path / "r.db", in_text(text_of), world="transcript", calls=calls
     )
-    check_reproduced(recorded, played)
-    for real, messages in zip(recorded, played.messages(), strict=True):
+    check_reproduced(some, played)
+    for real, messages in zip(some, played.messages(), strict=True):
         assert said(messages) == said(real.messages)

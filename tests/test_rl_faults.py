@@ -12,6 +12,7 @@ from tests.rl_faults import FAULTS, check_counted, failing_every
 from tests.rollout_servers import playhouse
 
 
+@pytest.mark.soak
 async def test_it_goes_on_and_counts_what_is_missing(tmp_path: Path) -> None:
     run = tmp_path / "rl.db"
     known = {"api_key_env": "", "retry_budget_s": 2}

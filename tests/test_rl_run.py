@@ -11,6 +11,7 @@ import simia_async
 from simia_async.runs.collapse import CollapseGuard
 from simia_async.runs.rl_alarms import Alarms
 from simia_async.runs.rl_evaluation import HeldOut
+from tests.proc import children, wait_until_gone
 from tests.rl_runs import (
     RlProcess,
     check_sound,
@@ -50,8 +51,10 @@ def test_a_killed_run_goes_on_and_trains_no_group_twice(tmp_path: Path) -> None:
     database = tmp_path / "rl.db"
     first = RlProcess(database, *FLAGS, "--run", str(database))
     assert first.wait_until(lambda reader: bool(reader.metrics("train/loss")))
+    theirs = children(first.process.pid)
     first.kill()
     first.end()
+    wait_until_gone(list(theirs))
     before = published(database), sampled_ids(database)
     code, said = RlProcess(database, "--resume", str(database)).end()
     assert code == 0, said
@@ -65,6 +68,7 @@ def test_a_killed_run_goes_on_and_trains_no_group_twice(tmp_path: Path) -> None:
     assert "holds a run of kind rl already, with other settings" in said
 
 
+@pytest.mark.soak
 async def test_a_deterministic_run_can_be_repeated(tmp_path: Path) -> None:
     runs = [tmp_path / "one" / "rl.db", tmp_path / "two" / "rl.db"]
     for run in runs:

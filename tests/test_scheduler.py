@@ -241,19 +241,18 @@ async def test_concurrency_goes_up_and_down_while_the_run_goes_on(
     assert trajectories[5].created_at >= max(each.finished_at or 0 for each in trajectories[:5])
 
 
-@pytest.mark.parametrize("conversations", [0, -1, 2.5, "many", None, True])
-async def test_a_concurrency_that_is_none_is_refused(
-    house: Playhouse, tmp_path: Path, conversations: Any
-) -> None:
+async def test_a_concurrency_that_is_none_is_refused(house: Playhouse, tmp_path: Path) -> None:
     run, gate, here = tmp_path / "r.db", anyio.Event(), anyio.Event()
     house.instead["user"] = once_held(1, gate, here)
+    wrong: list[Any] = [0, -1, 2.5, "many", None, True]
     async with anyio.create_task_group() as group:
         group.start_soon(roll, config_at(house), run)
         await here.wait()
-        answer = await command(run, CONCURRENCY, conversations=conversations)
+        answers = [await command(run, CONCURRENCY, conversations=each) for each in wrong]
         gate.set()
-    assert answer.status == CommandStatus.REFUSED
-    assert f"found {conversations!r}; expected a number from 1 on" in (answer.answer or "")
+    for each, answer in zip(wrong, answers, strict=True):
+        assert answer.status == CommandStatus.REFUSED
+        assert f"found {each!r}; expected a number from 1 on" in (answer.answer or "")
 
 
 async def test_one_that_is_cancelled_leaves_its_place_to_the_next(

@@ -267,6 +267,7 @@ async def test_the_scripted_reviewer_rejects_what_is_not_told(tmp_path: Path) ->
         assert all("None" in str(seed.reason) for seed in reader.seeds() if seed.cause)
 
 
+@pytest.mark.soak
 async def test_a_run_killed_in_its_pre_filter_goes_on_and_tells_what_was_in_flight(
     tmp_path: Path,
 ) -> None:

@@ -158,6 +158,7 @@ def test_server_and_run_are_killed_and_nothing_is_lost_or_done_twice(tmp_path: P
     assert len(kept) == len(set(kept))
 
 
+@pytest.mark.soak
 def test_a_server_that_is_told_to_go_leaves_its_runs_for_the_next(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "root") as server:
         number, _ = slow(server)

@@ -40,12 +40,8 @@ from simia_async.training.placement import choose_placement  # noqa: E402
 from simia_async.training.processes import Processes, join_processes  # noqa: E402
 from simia_async.training.samples import split_in_batches  # noqa: E402
 from simia_async.training.sft import train_sft  # noqa: E402
-from tests.launched_trainers import (  # noqa: E402
-    TORCHRUN,
-    largest_difference,
-    trainer_processes,
-    wait_until_gone,
-)
+from tests.launched_trainers import TORCHRUN, largest_difference, trainer_processes  # noqa: E402
+from tests.proc import wait_until_gone  # noqa: E402
 from tests.rl_groups import store_steps  # noqa: E402
 from tests.sft_runs import SMALL, CutOff, cut_at, make_data  # noqa: E402
 

@@ -96,6 +96,7 @@ def test_what_goes_on_from_a_checkpoint_that_was_asked_for_comes_out_the_same(
     assert adapter_bytes(tmp_path / "cut") == adapter_bytes(tmp_path / "whole")
 
 
+@pytest.mark.soak
 def test_an_rl_run_ends_after_the_step_under_way(tmp_path: Path) -> None:
     path = tmp_path / "rl.db"
     process = RlProcess(path, *RL_FLAGS, "--run", str(path))

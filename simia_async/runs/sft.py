@@ -97,7 +97,7 @@ async def run_sft(
 
 
 def check_sft(config: SftConfig, path: Path, adapters: Path) -> None:
-    """Raise `UsageError` if a run at `path` would refuse its settings, its model or the directory."""
+    """Raise `UsageError` if a run at `path` would refuse its settings, model or directory."""
     if config.patience is not None and config.eval_share == 0:
         raise ConfigError("--patience: also needs --eval-share: what to evaluate")
     read_launcher(config.launch)

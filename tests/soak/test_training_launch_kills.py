@@ -18,12 +18,8 @@ from simia_store import Reader, RunStatus, StoreError
 pytest.importorskip("torch")
 
 from simia_async.training.sft import train_sft
-from tests.launched_trainers import (
-    TORCHRUN,
-    largest_difference,
-    trainer_processes,
-    wait_until_gone,
-)
+from tests.launched_trainers import TORCHRUN, largest_difference, trainer_processes
+from tests.proc import wait_until_gone
 from tests.sft_runs import SMALL, make_data
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
