@@ -1,6 +1,7 @@
 """Shared fixtures. Everything here is real: servers on loopback, databases on disk."""
 
 import asyncio
+import gc
 import os
 import ssl
 import subprocess
@@ -51,6 +52,12 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_loops: run on asyncio's loop and on uvloop's")
+
+
+def pytest_collection_finish() -> None:
+    """What all tests consist of is not looked through again in every collection of garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_asyncio_loop_factories(

@@ -84,7 +84,7 @@ async def replay(recorded: list[Recorded], run: Path, write: Write, **settings) 
 
 def check_reproduced(recorded: list[Recorded], played: Replay) -> None:
     """Turn counts, calls, endings and rewards are those of the record."""
-    assert len(played.trajectories) == len(recorded) == 100
+    assert len(played.trajectories) == len(recorded) > 0
     for real, trajectory, messages in zip(
         recorded, played.trajectories, played.messages(), strict=True
     ):

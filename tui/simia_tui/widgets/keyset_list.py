@@ -212,13 +212,10 @@ class KeysetList(Widget, Generic[R], can_focus=True):
 
     def _go(self, rows: int) -> None:
         window = self._window
-        aim = window.cursor + rows
-        backwards = window.ends_before(aim)
-        if backwards is None:
-            window.put(aim)
-            self._show(moved=True)
-        else:
-            self._read(partial(window.extend, aim, backwards=backwards), "reading…")
+        backwards = window.go(rows)
+        self._show(moved=True)
+        if backwards is not None:
+            self._read(partial(window.extend, backwards=backwards), "reading…")
 
     def _show(self, *, moved: bool) -> None:
         self.refresh()
