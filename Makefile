@@ -17,7 +17,7 @@ demo: install ## the whole loop on the embedded default: generate, SFT, GRPO, he
 	$(BIN)/simia demo
 
 test: install ## the fast tests: hermetic, no GPU, no network beyond loopback
-	$(BIN)/pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m "not soak" -n 4 --dist loadfile --no-loadscope-reorder
 
 check: install ## lint, format, types, import contracts
 	$(BIN)/ruff check .

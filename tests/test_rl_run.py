@@ -21,7 +21,7 @@ from tests.rl_runs import (
 )
 
 SMALL = {"steps": 2, "groups": 2, "group_size": 2, "max_turns": 4}
-FLAGS = ["--steps", "3", "--groups", "2", "--group-size", "2", "--max-turns", "4"]
+FLAGS = ["--steps", "2", "--groups", "2", "--group-size", "2", "--max-turns", "4"]
 
 
 async def test_the_next_rollouts_are_played_while_a_step_trains(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_killed_run_goes_on_and_trains_no_group_twice(tmp_path: Path) -> None:
     before = published(database), sampled_ids(database)
     code, said = RlProcess(database, "--resume", str(database)).end()
     assert code == 0, said
-    check_sound(database, steps=3, groups=2, size=2)
+    check_sound(database, steps=2, groups=2, size=2)
     assert published(database)[: len(before[0])] == before[0]
     now = sampled_ids(database)
     for number, turns in before[1].items():

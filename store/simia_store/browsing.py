@@ -38,7 +38,7 @@ NUMBER_COLUMNS = {"id": "id", "group": "group_id", "version": "policy_version", 
 """The same of numbers. With the plus SQLite leaves the index of rewards alone: what it finds there
 would have to be sorted again."""
 
-_STEP = "+group_id IN (SELECT id FROM groups WHERE step {operator} ?)"
+_STEP = "{group} IN (SELECT id FROM groups WHERE step {operator} ?)"
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -60,10 +60,13 @@ def _part(match: Match) -> tuple[str, tuple[Any, ...]]:
         raise ValueError(f"unknown operator {match.operator!r}")
     if match.field == "step":
         if match.operator == "!=":
-            return "NOT " + _STEP.format(operator="="), (match.value,)
+            return "NOT " + _STEP.format(group="group_id", operator="="), (match.value,)
         if match.operator.startswith("contains"):
             raise ValueError("step: is a number")
-        return _STEP.format(operator=match.operator), (match.value,)
+        # One step's rollouts are few. Those of many would have to be sorted, so with the plus
+        # SQLite leaves the index of groups alone.
+        group = "group_id" if match.operator == "=" else "+group_id"
+        return _STEP.format(group=group, operator=match.operator), (match.value,)
     column = {**TEXT_COLUMNS, **NUMBER_COLUMNS}.get(match.field)
     if column is None:
         raise ValueError(f"unknown field {match.field!r}")

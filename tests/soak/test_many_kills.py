@@ -187,10 +187,6 @@ def kept(sight: Sight) -> dict[int, list[dict[str, Any]]]:
     }
 
 
-async def test_a_run_killed_three_times_is_the_run_that_was_not(tmp_path: Path) -> None:
-    await survive(tmp_path, 80, 8, "lognormal:0.4,0.5", [2.5, 1.8, 2.2])
-
-
 @pytest.mark.soak
 async def test_a_run_killed_thirty_times_is_the_run_that_was_not(tmp_path: Path) -> None:
     rng = random.Random(os.environ.get("SIMIA_SOAK_SEED", "0"))
