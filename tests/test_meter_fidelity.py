@@ -205,7 +205,7 @@ async def test_a_run_that_was_killed_goes_on(recorded: Path, tmp_path: Path) -> 
         result = await run_fidelity(plan, report=said.append)
         asked = house.asked["tool"] - asked
     assert result.measured == result.wanted == len(before) + asked
-    assert 10 < len(before) <= 20
+    assert 0 < len(before) <= 20
     assert "was cut off" in said[0]
     exact = sum(not planted.lies_at(step) for step in planted.steps) / len(planted.steps)
     assert result.report.overall.exact.value == pytest.approx(exact)

@@ -54,6 +54,16 @@ async def test_a_remote_run_is_shown_and_steered_as_one_here(
                 await pilot.press("P")
                 await pilot.press("y")
                 await told(pilot, "pause")
+                await pilot.press("C")
+                await shown_with(pilot, "Write a checkpoint")
+                await pilot.press("y")
+                await told(
+                    pilot, "the run refused to checkpoint: the owner of this run knows no command"
+                )
+                await pilot.press("2", "g", "R")
+                await shown_with(pilot, "Judge rollout 1 again?")
+                await pilot.press("y")
+                await told(pilot, "rejudge: judged 1 again as scoring 2")
                 server.ask("POST", f"/v1/runs/{number}/stop")
                 until(lambda: state(server, number) == "stopped")
                 await shown_with(pilot, "stopped")
