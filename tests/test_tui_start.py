@@ -3,11 +3,13 @@
 import gc
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from simia_store import StoreError, open_store
 from simia_tui.app import Dashboard
+from simia_tui.feed import Feed, Snapshot
 from simia_tui.starting import FirstLook, collect_garbage_from_now_on, collect_no_garbage_yet
 
 from tests.tui_pilot import shown_with
@@ -41,6 +43,27 @@ async def test_a_run_that_was_read_already_is_there_at_once_and_followed(tmp_pat
         async with open_store(path) as store:
             await store.append(*played_group(2, 1))
         await shown_with(pilot, "6 done · 2 failed")
+
+
+async def test_a_run_that_is_still_being_read_is_drawn_once_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has ended, so nobody writes into it, and the feed has no other news."""
+    path = tmp_path / "rl.db"
+    await write_run(path, groups=1)
+    gate, poll = threading.Event(), Feed.poll
+
+    def slow(feed: Feed) -> Snapshot | None:
+        gate.wait(10)
+        return poll(feed)
+
+    monkeypatch.setattr(Feed, "poll", slow)
+    app = Dashboard(path, first=FirstLook(path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause(0.1)
+        assert app.snapshot is None
+        gate.set()
+        await shown_with(pilot, "3 done · 1 failed")
 
 
 def test_no_run_is_told_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -132,6 +132,10 @@ class Board(KeysInOrder[str | None]):
             return
         others_wanted = bool(self._others)
         try:
+            # What was still being read when the screen was made is no news to the feed.
+            read = self._first.snapshot if self._first and self.snapshot is None else None
+            if read is not None:
+                self.call_from_thread(self._draw, read)
             while not self._over.is_set():
                 snapshot = feed.poll()
                 if snapshot is not None:
