@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from simia_tui.palette import Palette
 from simia_tui.text import clean_line
+
+_WIDEST = 10_000
+"""No table is wider."""
 
 
 def short(number: float) -> str:
@@ -36,14 +39,14 @@ def table(
 ) -> RenderableType:  # fmt: skip
     """A titled table without lines; cells that are numbers are on the right.
 
-    `flexible` is the column that gives way and takes what is left.
+    `flexible` is the column that gives way.
     """
     rows = list(rows)
     if not rows:
         return Group(Text(title, style=palette.head), Text("none", style=palette.dim))
     grid = Table(
-        title=title, title_justify="left", title_style=palette.head, box=None, expand=True,
-        padding=(0, 1, 0, 0), header_style=palette.dim, show_edge=False,
+        title=title, title_justify="left", title_style=palette.head, box=None,
+        padding=(0, 2, 0, 0), header_style=palette.dim, show_edge=False,
     )  # fmt: skip
     for number, column in enumerate(columns):
         figures = number != flexible and all(_is_figure(row[number]) for row in rows)
@@ -53,7 +56,23 @@ def table(
         )  # fmt: skip
     for row in rows:
         grid.add_row(*(cell if isinstance(cell, Text) else Text(_text(cell)) for cell in row))
-    return grid
+    return _AsWideAsNeeded(grid)
+
+
+class _AsWideAsNeeded:
+    """A table whose numbers stand beside their names, and whose flexible column gives way where
+    there is not room for all.
+    """
+
+    def __init__(self, grid: Table) -> None:
+        self._grid = grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        unbounded = options.update(max_width=_WIDEST)
+        self._grid.expand = (
+            console.measure(self._grid, options=unbounded).maximum > options.max_width
+        )
+        yield self._grid
 
 
 def pairs(rows: Iterable[tuple[str, str | Text]], palette: Palette) -> RenderableType:

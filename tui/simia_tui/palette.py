@@ -26,11 +26,11 @@ HIGH_CONTRAST = Theme(
 
 _DARK = {
     "text": "#e4e4e4", "dim": "#8f8f8f", "blue": "#6fb7ff", "orange": "#ffb86b", "green": "#8fd98f",
-    "purple": "#d9a0e8", "yellow": "#e0d26a", "red": "#ff8a8a",
+    "purple": "#d9a0e8", "yellow": "#e0d26a", "red": "#ff8a8a", "ground": "#264059",
 }  # fmt: skip
 _LIGHT = {
     "text": "#1c1c1c", "dim": "#6a6a6a", "blue": "#0b5fad", "orange": "#a85400", "green": "#1f7a1f",
-    "purple": "#8a2a9c", "yellow": "#7a6a00", "red": "#b3261e",
+    "purple": "#8a2a9c", "yellow": "#7a6a00", "red": "#b3261e", "ground": "#cfe3f7",
 }  # fmt: skip
 _CONTRAST = {
     "text": "#ffffff", "dim": "#ffffff", "blue": "#00ffff", "orange": "#ffaf00", "green": "#00ff00",
@@ -50,7 +50,8 @@ class Palette:
         self.good = styles["green"]
         self.warn = styles["yellow"]
         self.bad = styles["red"] + Style(bold=True)
-        self.cursor = Style(reverse=True)
+        ground = colours.get("ground")
+        self.cursor = Style(bgcolor=ground) if ground else Style(reverse=True)
         self.found = Style(reverse=True, bold=True)
         self.curves = [
             styles[name] for name in ("blue", "orange", "green", "purple", "yellow", "red")

@@ -1,5 +1,6 @@
 """1 Overview: how the run stands, what came of its conversations, calls by role, main curves."""
 
+import math
 from collections.abc import Callable, Iterator
 
 from rich.text import Text
@@ -26,6 +27,8 @@ _CURVES = {
     "staleness": {"rollout/staleness": ""},
 }
 """Plots, their metrics and what these are called there."""
+_LEAST, _MOST = 8, 14
+"""Lines of a plot: where there is room for more, up to so many."""
 _FAILED = (TrajectoryStatus.UNSCORED, TrajectoryStatus.REJECTED)
 
 
@@ -40,8 +43,8 @@ class Overview(Pane):
     Overview #tables Static { width: 1fr; }
     Overview #tables #outcomes { margin-right: 3; }
     Overview #workers { margin-top: 1; display: none; }
-    Overview #curves { grid-size: 2; grid-rows: 8; grid-gutter: 0 2; height: auto; margin-top: 1; }
-    Overview #curves Plot { height: 8; }
+    Overview #curves { grid-size: 2; grid-rows: 1fr; grid-gutter: 0 2; margin-top: 1; height: 1fr; }
+    Overview #curves Plot { height: 100%; }
     """
 
     def compose(self) -> ComposeResult:
@@ -75,6 +78,8 @@ class Overview(Pane):
             curves = [Curve(said, series[name]) for name, said in names.items() if name in series]
             plot.display = bool(curves)
             plot.show(curves)
+        rows = math.ceil(sum(plot.display for plot in grid.query(Plot)) / 2)
+        grid.styles.min_height, grid.styles.max_height = rows * _LEAST, rows * _MOST
 
     def _facts(self, snapshot: Snapshot) -> Iterator[tuple[str, str | Text]]:
         if snapshot.run is None:
