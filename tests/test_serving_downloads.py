@@ -183,7 +183,9 @@ def test_the_command_line_fetches(server: ServerProcess, run: str, tmp_path: Pat
     simia("export", run, "-o", str(tmp_path / "data"), "--format", "openai")
     lines = (tmp_path / "data" / "train.jsonl").read_text().splitlines()
     assert len([json.loads(line)["messages"] for line in lines]) == 5
-    assert "| kind | generate |" in simia("card", run)
+    page = simia("card", run)
+    assert page.startswith(f"# Card of a run: {run}")
+    assert "| kind | generate |" in page
     simia("fetch", run, "-o", str(tmp_path / "run.db"))
     assert "kept" in CliRunner().invoke(app, ["report", str(tmp_path / "run.db")]).output
     assert run in simia("list")

@@ -19,6 +19,7 @@ from simia_async.runs.card_judge import judge_sections
 from simia_async.runs.card_results import evaluation_sections, meter_sections
 from simia_async.runs.card_training import training_sections
 from simia_async.runs.card_usage import simulator_sections, usage_sections
+from simia_async.runs.record import run_name
 from simia_async.synthesis.markdown import address, day, escaped, table
 
 Sections = list[str]
@@ -73,7 +74,7 @@ def _head(path: Path, reader: Reader, run: RunRecord) -> Sections:
         ("id", run.id),
     ]
     return [
-        f"# Card of a run: {escaped(path.name)}",
+        f"# Card of a run: {escaped(run_name(path))}",
         "Made by `simia card` from the records of the runs that it names. What was not measured "
         "is said to be not measured.",
         table(("run", ""), rows),

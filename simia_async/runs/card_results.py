@@ -12,6 +12,7 @@ from simia_async.evaluation.paired import Paired
 from simia_async.evaluation.pass_k import passes
 from simia_async.runs.comparison import compare
 from simia_async.runs.eval_record import Arm, Evaluation, read_evaluation
+from simia_async.runs.record import run_name
 from simia_async.synthesis.markdown import escaped, table
 
 _METERS = ("luck/", "fidelity/", "agreement/")
@@ -53,7 +54,7 @@ def meter_sections(paths: Sequence[Path], of: Reader) -> list[str]:
         with Reader(path) as reader:
             run = reader.run()
             kind = run.kind if run else "no"
-            title = f"### {escaped(path.name)}: a run of kind {escaped(kind)}"
+            title = f"### {escaped(run_name(path))}: a run of kind {escaped(kind)}"
             measures = _measures(reader, reader.metric_names())
             sections += [title, table(("measure", "value"), measures)]
             if run is not None and run.status != "done":
@@ -92,7 +93,7 @@ def _last(reader: Reader, names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _evaluation(path: Path, played: Evaluation) -> list[str]:
-    title = f"### {escaped(path.name)}: {escaped(played.environment.name)}, {played.run.kind}"
+    title = f"### {escaped(run_name(path))}: {escaped(played.environment.name)}, {played.run.kind}"
     if not played.is_whole:
         status = f"It is {escaped(played.run.status)}, not done: no figures are told of a part."
         return [title, status]

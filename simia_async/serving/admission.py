@@ -16,6 +16,7 @@ from simia_async.config import TINY, RunKind, configure, keywords_layer
 from simia_async.config.settings import KINDS
 from simia_async.environments.environment import library_names
 from simia_async.errors import UsageError
+from simia_async.runs.record import SERVED_FILE
 from simia_async.serving.jobs import TASKS_FILE
 from simia_async.serving.meanings import (
     OF_SECTIONS,
@@ -81,7 +82,7 @@ class Places:
 
     def run(self, name: str, given: Any) -> Path:
         """The database of a run here. Raises `UsageError` that begins with the setting's name."""
-        return self._within(self.runs, name, given, "/run.db")
+        return self._within(self.runs, name, given, f"/{SERVED_FILE}")
 
     def _named(self, meaning: Meaning, name: str, given: Any) -> Any:
         """A text setting, or each of a list of them, as the run gets it."""

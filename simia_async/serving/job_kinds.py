@@ -123,7 +123,7 @@ def _all_done(done: int, wanted: int, budget_spent: bool) -> None:
 
 def _copy_once(source: Path, directory: JobDirectory) -> None:
     if not directory.database.exists():
-        partial = directory.path / ".run.db.partial"
+        partial = directory.path / f".{directory.database.name}.partial"
         partial.unlink(missing_ok=True)
         copy_run(source, partial)
         os.replace(partial, directory.database)

@@ -18,6 +18,7 @@ import msgspec
 
 from simia_async.config import RunKind
 from simia_async.errors import UsageError
+from simia_async.runs.record import SERVED_FILE
 from simia_async.whole_files import write_whole
 
 TASKS_FILE = "tasks.jsonl"
@@ -97,7 +98,7 @@ class JobDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.database = path / "run.db"
+        self.database = path / SERVED_FILE
         self.adapters = path / "adapters"
         self.tasks = path / TASKS_FILE
         self.exports = path / "exports"
