@@ -25,7 +25,7 @@ check: install ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: install peers-venv $(BENCH_READY) ## speed, as ratios of two things in one run; 90 minutes
+bench: install peers-venv $(BENCH_READY) ## speed, as ratios of two things in one run; two hours
 	$(BIN)/python benchmarks/call_path.py --litellm-python $(BENCH_VENV)/bin/python
 	$(BIN)/python benchmarks/concurrency.py
 	$(BIN)/python benchmarks/writer.py
@@ -40,6 +40,12 @@ bench: install peers-venv $(BENCH_READY) ## speed, as ratios of two things in on
 	$(BIN)/python benchmarks/grpo.py
 	$(BIN)/python benchmarks/sft_trl.py --trl-python $(BENCH_VENV)/bin/python
 	$(BIN)/python -m benchmarks.rl_overlap
+	$(BIN)/python -m benchmarks.event_clients
+	mkdir -p runs/bench
+	test -e runs/bench/large.db || $(BIN)/python benchmarks/tui_store.py runs/bench/large.db
+	$(BIN)/python benchmarks/tui_start.py runs/bench/large.db
+	$(BIN)/python benchmarks/tui.py runs/bench/large.db
+	$(BIN)/python benchmarks/tui_live.py
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.growth
 
