@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from simia_store import (
     AdapterRecord,
@@ -131,6 +132,16 @@ def test_list_looks_into_directories_as_demo_makes_them(tmp_path: Path) -> None:
 def test_list_of_nothing_and_of_no_directory(tmp_path: Path) -> None:
     assert "none in" in runs("list", tmp_path).stdout
     assert "/no/such: cannot be listed: No such file" in error_of("list", "/no/such")
+
+
+def test_show_tells_the_settings_that_somebody_has_set(tmp_path: Path) -> None:
+    config = msgspec.to_builtins(GenerateConfig(n=7))
+    made = make(tmp_path / "g.db", run=RunRecord("g", "generate", config, RunStatus.DONE))
+    told = re.findall(r"^setting +(.*)$", runs("show", made).stdout, re.MULTILINE)
+    assert told == ["n = 7", "all others are the defaults of this version; --json tells them"]
+    assert json.loads(runs("show", made, "--json").stdout)["run"]["config"] == config
+    other = make(tmp_path / "x.db", run=RunRecord("x", "knitting", {"n": None}, RunStatus.DONE))
+    assert re.findall(r"^setting +(.*)$", runs("show", other).stdout, re.M) == ["n = null"]
 
 
 def test_show_tells_all_and_interprets_nothing(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from simia_store import (
 from simia_async.cli.costs import RunCost, cost_of, print_cost
 from simia_async.cli.output import show, stdout
 from simia_async.cli.run_lines import local_time
+from simia_async.runs.own_settings import own_settings
 
 _FAILED_CALLS = 5
 
@@ -111,8 +112,11 @@ def _print_run(run: RunRecord) -> None:
     show("started", local_time(run.started_at))
     if run.finished_at is not None:
         show("finished", local_time(run.finished_at))
-    for name, value in _flat(run.config):
+    values, others_are_defaults = own_settings(run)
+    for name, value in values.items():
         show("setting", f"{name} = {_json(value)}")
+    if others_are_defaults:
+        show("setting", "all others are the defaults of this version; --json tells them")
 
 
 def _session(session: SessionRecord) -> str:
@@ -124,17 +128,6 @@ def _session(session: SessionRecord) -> str:
     else:
         end = f"cut off after {local_time(session.beat_at)}"
     return f"{who}, from {local_time(session.started_at)} {end}"
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Settings by their dotted names."""
-    pairs: list[tuple[str, Any]] = []
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            pairs += _flat(value, f"{prefix}{name}.")
-        else:
-            pairs.append((prefix + name, value))
-    return pairs
 
 
 def _json(value: Any) -> str:

@@ -12,13 +12,13 @@ import msgspec
 from simia_store import Reader, RunRecord
 
 from simia_async.config import SCRIPTED
-from simia_async.config.settings import KINDS
 from simia_async.errors import UsageError
 from simia_async.runs.card_data import data_sections
 from simia_async.runs.card_judge import judge_sections
 from simia_async.runs.card_results import evaluation_sections, meter_sections
 from simia_async.runs.card_training import training_sections
 from simia_async.runs.card_usage import simulator_sections, usage_sections
+from simia_async.runs.own_settings import own_settings
 from simia_async.runs.record import run_name
 from simia_async.synthesis.markdown import address, day, escaped, table
 
@@ -83,28 +83,10 @@ def _head(path: Path, reader: Reader, run: RunRecord) -> Sections:
 
 def _settings(run: RunRecord) -> Sections:
     """Those that are not left to their defaults."""
-    kinds = (settings for kind, settings in KINDS.items() if kind == run.kind)
-    defaults: dict[str, Any] = {}
-    for settings in kinds:
-        defaults = _flat(msgspec.json.decode(msgspec.json.encode(settings())))
-    rows = [
-        (name, _value(value))
-        for name, value in _flat(run.config).items()
-        if value != defaults.get(name)
-    ]
-    left = "All others are the defaults of the version above." if defaults else ""
-    return ["## Settings", table(("setting", "value"), rows), *([left] if left else [])]
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Settings by their dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+    values, others_are_defaults = own_settings(run)
+    rows = [(name, _value(value)) for name, value in values.items()]
+    left = ["All others are the defaults of the version above."] if others_are_defaults else []
+    return ["## Settings", table(("setting", "value"), rows), *left]
 
 
 def _value(value: Any) -> str:
