@@ -135,7 +135,7 @@ def test_list_of_nothing_and_of_no_directory(tmp_path: Path) -> None:
 
 
 def test_show_tells_the_settings_that_somebody_has_set(tmp_path: Path) -> None:
-    config = msgspec.to_builtins(GenerateConfig(n=7))
+    config = msgspec.json.decode(msgspec.json.encode(GenerateConfig(n=7)))
     made = make(tmp_path / "g.db", run=RunRecord("g", "generate", config, RunStatus.DONE))
     told = re.findall(r"^setting +(.*)$", runs("show", made).stdout, re.MULTILINE)
     assert told == ["n = 7", "all others are the defaults of this version; --json tells them"]

@@ -19,7 +19,8 @@ class OwnSettings(NamedTuple):
 def own_settings(run: RunRecord) -> OwnSettings:
     """Those of `run` that are not left to the defaults of this version."""
     kind = next((settings for kind, settings in KINDS.items() if kind == run.kind), None)
-    defaults = _flat(msgspec.to_builtins(kind())) if kind else {}
+    # As they are read back: JSON knows no tuples.
+    defaults = _flat(msgspec.json.decode(msgspec.json.encode(kind()))) if kind else {}
     values = {
         name: value
         for name, value in _flat(run.config).items()
