@@ -1,6 +1,6 @@
-"""Regenerate what the docs show of the program: commands, settings, the screenshot and curves.
+"""Regenerate what the docs show of the program: commands, settings, screenshots and curves.
 
-`make docs` runs it. Screenshot and curves are of a real GRPO run on the embedded default; `--text`
+`make docs` runs it. Screenshots and curves are of a real GRPO run on the embedded default; `--text`
 leaves them as they are.
 """
 
@@ -10,9 +10,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import anyio
 from simia_tui.app import Dashboard
+from simia_tui.widgets.plot import Plot
+from textual.pilot import Pilot
 
 import simia_async
 from simia_async.cli.curves_svg import write_svg
@@ -21,6 +24,8 @@ from simia_async.config.fields import fields_of, sections_of
 from simia_async.config.settings import KINDS, SHARED
 
 DOCS = Path(__file__).parent
+PICTURES = {"dashboard": "", "training": "5", "rollouts": "2", "transcript": ("enter",)}
+"""Files of screenshots, and the keys that lead from each to the next."""
 COMMANDS = (
     "",
     "demo",
@@ -114,15 +119,26 @@ async def train(directory: Path) -> Path:
     return run
 
 
-async def screenshot(run: Path) -> str:
-    """The dashboard on a run, as SVG."""
+async def pictures(run: Path) -> dict[str, str]:
+    """The dashboard on a run, as SVG, by the name of the file."""
+    taken = {}
     async with Dashboard(run).run_test(size=(110, 36)) as pilot:
-        for _ in range(100):
+        while not any(plot.display for plot in pilot.app.query(Plot)):
             await pilot.pause(0.05)
-            if pilot.app.query("#curve-reward").first().display:
-                break
-        await pilot.pause(0.5)
-        return pilot.app.export_screenshot(title="simia-tui runs/rl.db")
+        for name, keys in PICTURES.items():
+            await pilot.press(*keys)
+            taken[name] = await settled(pilot)
+    return taken
+
+
+async def settled(pilot: Pilot[Any]) -> str:
+    """The screen, once it stays the same."""
+    last, same = "", 0
+    while same < 5:
+        await pilot.pause(0.1)
+        shown = pilot.app.export_screenshot(title="simia-tui runs/rl.db")
+        same, last = (same + 1 if shown == last else 0), shown
+    return last
 
 
 def main() -> None:
@@ -135,8 +151,9 @@ def main() -> None:
         run = anyio.run(train, Path(directory))
         write_svg(run, DOCS / "curves.svg")
         with contextlib.chdir(run.parent):  # so that the picture shows a short path
-            svg = anyio.run(screenshot, Path(run.name))
-    (DOCS / "dashboard.svg").write_text(svg)
+            taken = anyio.run(pictures, Path(run.name))
+    for name, svg in taken.items():
+        (DOCS / f"{name}.svg").write_text(svg)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tests.servers import ServerProcess
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
-RUNS, KILLS, N = 10, 40, 800
+RUNS, KILLS, N = 10, 40, 5000
 
 CLIENT = """
 import asyncio, sys

@@ -24,6 +24,9 @@ from simia_tui.script import Script, View, outline, write_script
 from simia_tui.text import fit
 from simia_tui.widgets.pager import Pager
 
+_BRIEF = {"assistant": "asst", "system": "sys"}
+"""Roles whose names are too long for the outline."""
+
 
 class Outline(Widget, can_focus=True):
     """A line a turn; the cursor is on one of them."""
@@ -49,7 +52,8 @@ class Outline(Widget, can_focus=True):
             return Strip.blank(width)
         role, words = self.rows[index]
         here = index == self.cursor
-        who = f"{index + 1:>3} {role[:4]:<4} {words}" if words else f"    {role}"
+        brief = _BRIEF.get(role, role)[:4]
+        who = f"{index + 1:>3} {brief:<4} {words}" if words else f"    {role}"
         line = f"{'▶' if here else ' '}{who}"
         strip = Strip([Segment(fit(line, width), palette.role(role))])
         return strip.apply_style(palette.cursor) if here and self.has_focus else strip
