@@ -141,7 +141,7 @@ LIST = Walk([
 TRANSCRIPT = Walk([
     Press("Dashboard", "3", "▶  1 user"),
     *keys("Transcript", {
-        "j": "▶  2 asst", "down": "▶  3 tool", "k": "▶  2 assi", "up": "▶  1 user",
+        "j": "▶  2 asst", "down": "▶  3 tool", "k": "▶  2 asst", "up": "▶  1 user",
         "G": "▶    verdict", "g": "▶  1 user", "end": "▶    verdict", "home": "▶  1 user",
         "ctrl+d": far_down, "ctrl+u": at(0), "pagedown": far_down, "pageup": at(0),
         "space": far_down,
