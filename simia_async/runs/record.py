@@ -26,13 +26,14 @@ from simia_async.config import (
 from simia_async.errors import RunStopped, UsageError, single_error
 from simia_async.runs.obedience import Commands, last_answers, obey
 
-SERVED_FILE = "run.db"
-"""The database of a run that a server does, in a directory of its own."""
+SERVED_FILE, JOB_FILE = "run.db", "job.json"
+"""Of a run that a server does, in a directory of its own: the database, and what was submitted."""
 
 
 def run_name(path: Path) -> str:
     """What people call the run at `path`: its file, or its directory where a server named that."""
-    return path.parent.name if path.name == SERVED_FILE else path.name
+    is_served = path.name == SERVED_FILE and path.with_name(JOB_FILE).exists()
+    return path.parent.name if is_served else path.name
 
 
 def default_path(kind: RunKind) -> Path:

@@ -18,12 +18,11 @@ import msgspec
 
 from simia_async.config import RunKind
 from simia_async.errors import UsageError
-from simia_async.runs.record import SERVED_FILE
+from simia_async.runs.record import JOB_FILE, SERVED_FILE
 from simia_async.whole_files import write_whole
 
 TASKS_FILE = "tasks.jsonl"
 """Name of the file that a run of the kind `tasks` makes."""
-_JOB = "job.json"
 _OUTCOME = "outcome.json"
 _LOCK = "process.lock"
 
@@ -108,13 +107,13 @@ class JobDirectory:
     def read(self) -> Job:
         """The job. Raises `UsageError` if there is none."""
         try:
-            return msgspec.json.decode((self.path / _JOB).read_bytes(), type=Job)
+            return msgspec.json.decode((self.path / JOB_FILE).read_bytes(), type=Job)
         except (OSError, msgspec.MsgspecError) as error:
             raise UsageError(f"{self.path.name}: holds no job that can be read") from error
 
     def write(self, job: Job) -> None:
         """Keep the job, durably."""
-        write_whole(self.path / _JOB, [msgspec.json.encode(job)])
+        write_whole(self.path / JOB_FILE, [msgspec.json.encode(job)])
 
     def outcome(self) -> Outcome | None:
         """What its last process left; None if it was cut off, or has not ended."""
