@@ -54,6 +54,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_loops: run on asyncio's loop and on uvloop's")
 
 
+_FIRST = ("test_training_runs", "test_tui_keys", "test_tui_screens", "test_workers")
+"""Files that take long and would be the last: one process would be left alone with each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, all others in the order of their names."""
+    items.sort(key=lambda item: item.path.stem not in _FIRST)
+
+
 def pytest_collection_finish() -> None:
     """What all tests consist of is not looked through again in every collection of garbage."""
     gc.collect()
