@@ -43,9 +43,11 @@ sys.dont_write_bytecode = False
 
 # A busy machine is slow at drawing examples, which says nothing of the code. On CI the examples are
 # the same each time; elsewhere new ones are looked for.
-hypothesis.settings.register_profile("default", suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.register_profile(
-    "ci", suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None
+    "default", suppress_health_check=[HealthCheck.too_slow], max_examples=60
+)
+hypothesis.settings.register_profile(
+    "ci", hypothesis.settings.get_profile("default"), derandomize=True, database=None
 )
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 

@@ -128,6 +128,7 @@ async def test_a_run_of_luck_is_refused_and_steady_tasks_are_kept(
     assert await anyio.Path(measured_beside(tmp_path / "b.db")).exists()
 
 
+@pytest.mark.soak
 async def test_rl_with_a_hidden_judge_and_dropout(server: ScriptedServer, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     run = tmp_path / "rl.db"

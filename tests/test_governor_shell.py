@@ -177,6 +177,7 @@ async def seconds_for(waiters: int) -> float:
     return time.process_time() - began
 
 
+@pytest.mark.soak
 async def test_the_time_for_many_who_wait_is_in_proportion_to_their_number() -> None:
     few = min([await seconds_for(1000) for _ in range(3)])
     assert await seconds_for(10_000) < 10 * few * 3

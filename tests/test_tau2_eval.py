@@ -376,6 +376,7 @@ def test_settings_that_contradict_each_other_are_told_before_anything_is_started
     assert not run.exists()
 
 
+@pytest.mark.soak
 def test_the_command_with_a_policy_of_its_own(tau2: str, tmp_path: Path) -> None:
     """The tiny base knows nothing of this shop; that it is asked and graded is the point."""
     run = tmp_path / "t.db"

@@ -112,6 +112,7 @@ async def test_wrong_modules_and_devices_are_named(tmp_path: Path) -> None:
         assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.soak
 def test_a_directory_that_cannot_be_written_leaves_no_run_behind(tmp_path: Path) -> None:
     data = asyncio.run(told(tmp_path / "g.db", "a"))
     place = tmp_path / "place"

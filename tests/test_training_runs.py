@@ -97,6 +97,7 @@ async def test_a_simulator_that_refuses_everything_ends_the_run(tmp_path: Path) 
         assert reader.run().status == RunStatus.FAILED
 
 
+@pytest.mark.soak
 async def test_several_runs_of_several_environments_are_learnt_from(tmp_path: Path) -> None:
     data = []
     for environment in ("mini-retail", "mini-library"):
