@@ -184,16 +184,14 @@ def test_a_slice_of_any_state_can_be_taken_twice_and_is_bounded(
     )
 
 
-def test_a_slice_of_a_real_database_is_small_and_quick() -> None:
+def test_a_slice_of_a_real_database_is_small() -> None:
     state = tau2_retail()
     shown = state_slice(state, {"order_id": "#W2611340"})
     assert shown["orders"]["#W2611340"] == state["orders"]["#W2611340"]
     assert list(shown["users"]) == ["james_li_5688"]
     assert list(shown["products"])
-    begun = time.perf_counter()
     found = state_slice(state, {"email": "noah.brown7922@example.com"})
     assert list(found["users"]) == ["noah_brown_6181"]
-    assert time.perf_counter() - begun < 0.1
     for arguments in ({}, {"order_id": "#W2611340"}, {"email": "noah.brown7922@example.com"}):
         assert size(state_slice(state, arguments)) < 12_000
 

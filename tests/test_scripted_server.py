@@ -528,7 +528,7 @@ async def test_a_hanging_request_ends_with_its_client_or_with_the_server(
         waiting = asyncio.create_task(post(http, server))
         await in_flight(server, 1)
         began = time.monotonic()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     with pytest.raises(aiohttp.ClientError):
         await waiting
     assert (server.log[1].outcome, server.log[1].status) == ("server closed", None)

@@ -402,7 +402,7 @@ async def test_a_slow_body_is_waited_for_and_an_endless_one_is_not() -> None:
         began = time.monotonic()
         with pytest.raises(EndpointUnavailable, match=r"no answer within 0\.3 s"):
             await server.ask(transport, b"[]")
-        assert time.monotonic() - began < 0.6
+        assert time.monotonic() - began < 3
 
 
 async def test_a_stale_connection_does_not_double_the_time_out() -> None:
