@@ -16,7 +16,7 @@ from typing import Any
 from simia_store import Browser, Match
 from simia_tui.feed import Feed
 
-from benchmarks.peers.material import ENVIRONMENT, task_of
+from benchmarks.rollout_tasks import ENVIRONMENT, name_of, task_of
 from simia_async.config import Endpoint, PolicyEndpoint, RolloutConfig
 from simia_async.runs.rollout import run_rollouts
 from simia_async.runs.rollout_recall import recall
@@ -37,7 +37,7 @@ class Life:
         self._url = url
         self._conversations = conversations
         groups = conversations // GROUP
-        self._tasks = [task_of(f"C-{number:05}-{turns}") for number in range(groups)]
+        self._tasks = [task_of(name_of(number, turns)) for number in range(groups)]
 
     def _play(self, keep: float | None = None) -> None:
         limits = {"max_in_flight": CONCURRENCY, "api_key_env": "", "base_url": self._url}

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import conversation
-from benchmarks.peers.material import ENVIRONMENT, task_of, write_material
+from benchmarks.peers.material import write_material
+from benchmarks.rollout_tasks import ENVIRONMENT, task_of
 from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.simulation.prompts import read_sections, words_of
 

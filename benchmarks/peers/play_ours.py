@@ -5,9 +5,9 @@ before the next call.
 import importlib.metadata
 from pathlib import Path
 
-from material import ENVIRONMENT, task_of
 from measure import Job, Stopwatch
 
+from benchmarks.rollout_tasks import ENVIRONMENT, task_of
 from simia_async.config import Endpoint, PolicyEndpoint, RolloutConfig
 from simia_async.runs.rollout import run_rollouts
 from simia_async.speed import run_fast

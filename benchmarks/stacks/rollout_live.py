@@ -6,8 +6,9 @@ Conversations begin as others end, so that as many as are allowed are always und
 
 from pathlib import Path
 
-from rollout_talk import ENVIRONMENT, Job
+from rollout_talk import Job
 
+from benchmarks.rollout_tasks import ENVIRONMENT
 from simia_async.config import Endpoint, PolicyEndpoint, RolloutConfig
 from simia_async.runs.rollout import run_rollouts
 from simia_async.speed import run_fast

@@ -9,9 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from rollout_talk import ENVIRONMENT, Job, Stopwatch, turns_stored
+from rollout_talk import Job, Stopwatch, turns_stored
 from simia_store import Reader, TrajectoryStatus
 
+from benchmarks.rollout_tasks import ENVIRONMENT
 from simia_async.config import Endpoint, PolicyEndpoint, RolloutConfig
 from simia_async.runs.rollout import run_rollouts
 from simia_async.runs.rollout_tally import RolloutProgress

@@ -12,34 +12,18 @@ from typing import Any
 
 import msgspec
 
-from simia_async.environments import Scenario, Task, load_environment
+from benchmarks.rollout_tasks import ENVIRONMENT, name_of, task_of
+from simia_async.environments import Task
 from simia_async.messages import FunctionCall, Message, ToolCall
 from simia_async.simulation.prompts import SimulatorRole, Tag, compose, words_of
 from simia_async.simulation.replies import Judgement, ToolReply, UserReply
 
-ENVIRONMENT = load_environment("airline")
-"""A policy of 2 kB and tools of 11 kB, as long as real ones are."""
 _TOOLS = msgspec.Raw(msgspec.json.encode(ENVIRONMENT.tools))
 _JSON_MODE = {"type": "json_object"}
 SHARES = (50, 90, 99, 100)
 """Per cent of the conversations."""
 
 Body = dict[str, Any]
-
-
-def task_of(number: int, turns: int) -> Task:
-    """A task in whose conversation the policy speaks so often; half of that are calls."""
-    name = f"C-{number:05}-{turns}"
-    instructions = f"You are customer {name}. Ask about one reservation after the other."
-    return Task(
-        id=name,
-        environment=ENVIRONMENT.name,
-        split="train",
-        scenario=Scenario(instructions),
-        initial_state={},
-        needs_action=False,
-        goal="Every reservation that was asked about was looked up.",
-    )
 
 
 def turns_stored(turns: int) -> int:
@@ -151,7 +135,7 @@ class Job:
 
     def tasks(self) -> list[Task]:
         """One a conversation."""
-        return [task_of(number, self.turns) for number in range(self.conversations)]
+        return [task_of(name_of(each, self.turns)) for each in range(self.conversations)]
 
     def report(self, result: dict[str, float], **more: float) -> None:
         """Print the result."""
